@@ -1,0 +1,1 @@
+"""The pure core: no sockets, files, clock, environment, randomness or logging. Time is always an argument."""
