@@ -1,0 +1,75 @@
+"""What a value is by its shape alone: an id, a time, a secret, or content.
+
+Only what no person would say is volatile: a uuid, a prefixed or random-looking id, a time. Words, plain numbers and
+model names are content, however they are spelled: taking "gpt-4o-mini-2024-07-18" for an id would answer one model
+with another.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["is_id", "is_time_number", "is_time_text", "shape_of"]
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32,64}")
+_TIME = re.compile(
+    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?\s?(Z|[+-]\d{2}:?\d{2})?"
+    r"|(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT"
+)
+_PREFIXED = re.compile(
+    r"(?:asst|batch|call|chatcmpl|cmpl|conn|connection|conv|ctx|evt|event|ex|exec|fc|file|gen|item|main|factory|isolated|msg"
+    r"|message|req|request|resp|rs|run|sess|session|step|task|th|thread|toolu|trace|tool|ws|srvtoolu|thr|user|usr|test)"
+    r"(?:[_-][a-z]{1,12}){0,2}[_-]([A-Za-z0-9]{6,})"
+)
+_OPAQUE = re.compile(r"[A-Za-z0-9_-]{16,}={0,2}")
+_CLASSES = re.compile(r"[a-z]+|[A-Z]+|[0-9]+")
+_MIXED = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])|(?=.*[a-z])(?=.*[A-Z].*[A-Z])")
+_DIGIT_AND_LETTER = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])")
+_TIME_NAME = re.compile(
+    r"time|date|created|updated|expires?|_at$|^at$|^ts$|^t$|^_$|^now$|^iat$|^exp$|^nbf$", re.IGNORECASE
+)
+
+_EPOCHS = ((1.0e9, 4.2e9), (1.0e12, 4.2e12), (1.0e15, 4.2e15), (1.0e18, 4.2e18))
+"""2001 to 2103 in seconds, milliseconds, microseconds and nanoseconds."""
+
+
+def is_id(text: str) -> bool:
+    """Whether a string has the shape of an id that a program made."""
+    if not 8 <= len(text) <= 200 or not text.isascii():
+        return False
+    if _UUID.fullmatch(text):
+        return True
+    prefixed = _PREFIXED.fullmatch(text)
+    if prefixed is not None:
+        return _MIXED.match(prefixed[1]) is not None
+    if _OPAQUE.fullmatch(text) is None:
+        return False
+    # Random text changes between lower case, upper case and digits all the time; words and versions do so at their
+    # seams.
+    longest = max(re.split(r"[_=-]", text), key=len)
+    runs = len(_CLASSES.findall(longest))
+    return len(longest) >= 12 and _DIGIT_AND_LETTER.match(longest) is not None and runs * 3.5 >= len(longest)
+
+
+def is_time_text(text: str) -> bool:
+    """Whether a string is a date with a time of day (ISO 8601, RFC 9110 section 5.6.7)."""
+    return 16 <= len(text) <= 40 and _TIME.fullmatch(text) is not None
+
+
+def is_time_number(value: float, name: str) -> bool:
+    """Whether a number under this name is a time since 1970, in whatever unit."""
+    return any(low <= value <= high for low, high in _EPOCHS) and _TIME_NAME.search(name) is not None
+
+
+def shape_of(text: str, name: str = "") -> str:
+    """``"id"``, ``"time"`` or ``""`` for content.
+
+    Args:
+        text: the value as text; digits alone are a time only under a name that says so.
+        name: of the member or query parameter it stands under.
+    """
+    if is_time_text(text):
+        return "time"
+    if text.isdigit() and len(text) in (10, 13, 16, 19) and is_time_number(int(text), name):
+        return "time"
+    return "id" if is_id(text) else ""
