@@ -1,0 +1,3 @@
+"""Other formats: documents in YAML and JSON."""
+
+__all__: list[str] = []
