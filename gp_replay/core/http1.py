@@ -132,6 +132,11 @@ class _Reader:
         return self._at is _At.HEAD and not self._kept
 
     @property
+    def within_body(self) -> bool:
+        """A head is complete and its body is not."""
+        return self._at not in (_At.HEAD, _At.UPGRADED)
+
+    @property
     def upgraded(self) -> bool:
         """What follows is another protocol's."""
         return self._at is _At.UPGRADED

@@ -3,7 +3,7 @@
 ::
 
     place   = part step*
-    part    = "body" | "query" | "message" | "method" | "path" | "media_type" | "opcode"
+    part    = "body" | "query" | "message" | "method" | "path" | "media_type" | "opcode" | "subprotocol"
     step    = "." name            a member of an object; a name outside [A-Za-z0-9_-] is written ["…"] with JSON
     escapes
             | "[" number "]"      an element of an array
@@ -36,7 +36,7 @@ Step: TypeAlias = str | int | Any_
 Place: TypeAlias = tuple[Step, ...]
 """The part first, as a string."""
 
-_PARTS = frozenset({"body", "query", "message", "method", "path", "media_type", "opcode"})
+_PARTS = frozenset({"body", "query", "message", "method", "path", "media_type", "opcode", "subprotocol"})
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _STEP = re.compile(r'\.([A-Za-z0-9_-]+)|\[(\d{1,9})\]|(\[\*\])|(\{\})|\[("(?:[^"\\]|\\.)*")\]')
 

@@ -61,6 +61,10 @@ class Sink(TypingProtocol):
         """No event of this stream will follow."""
 
 
+_SKIPPED = 2**31
+"""Stream number of exchanges that are followed and not recorded."""
+
+
 @dataclass(slots=True)
 class _Exchange:
     stream: int
@@ -108,7 +112,9 @@ class Tap:
         """The connection is no longer HTTP."""
         return bool(self._frames) or self._responses.upgraded
 
-    def request(self, line: RequestLine, *, target: bytes, role: str, owner: str | None, at_us: int) -> int:
+    def request(
+        self, line: RequestLine, *, target: bytes, role: str, owner: str | None, at_us: int, skip: bool = False
+    ) -> None:
         """A request head was relayed.
 
         Args:
@@ -117,12 +123,10 @@ class Tap:
             role: whom it went to.
             owner: whose it is, or None.
             at_us: when its last byte was read.
-
-        Returns:
-            The number of the stream it opens.
+            skip: follow the exchange and record nothing of it.
         """
         protocol = Protocol.WEBSOCKET if is_websocket_upgrade(line.headers) else Protocol.HTTP
-        stream = self._number()
+        stream = _SKIPPED if skip else self._number()
         coding = coding_of(line.headers)
         exchange = _Exchange(
             stream=stream,
@@ -130,8 +134,8 @@ class Tap:
             decoders={Side.CLIENT: None if coding is None else Decoder(coding)},
             ended=set(),
         )
-        self._sink.take(Opened(at_us=at_us, stream=stream, side=Side.CLIENT, protocol=protocol, role=role, owner=owner))
-        self._sink.take(
+        self._take(Opened(at_us=at_us, stream=stream, side=Side.CLIENT, protocol=protocol, role=role, owner=owner))
+        self._take(
             RequestHead(
                 at_us=at_us,
                 stream=stream,
@@ -147,7 +151,6 @@ class Tap:
         self._open.append(exchange)
         self._responses.expect(line.method)
         self.switching = self.switching or protocol is Protocol.WEBSOCKET
-        return stream
 
     def request_items(self, items: list[Item], *, at_us: int) -> None:
         """Body of the request that was announced last, as its reader cut it."""
@@ -158,6 +161,10 @@ class Tap:
         if any(isinstance(item, Complete) for item in items):
             self._asking = None
             self._finish_if_over(exchange)
+
+    def request_complete(self, *, at_us: int) -> None:
+        """The request announced last has no body."""
+        self.request_items([Complete()], at_us=at_us)
 
     def client_bytes(self, data: bytes, *, at_us: int) -> None:
         """Bytes of the client outside HTTP: frames, or what could not be read as a request."""
@@ -189,7 +196,7 @@ class Tap:
     def client_gone(self, how: How, *, at_us: int) -> None:
         """The client ended its stream (EOF: it may still listen) or its transport broke."""
         for exchange in list(self._open):
-            self._sink.take(Gone(at_us=at_us, stream=exchange.stream, side=Side.CLIENT, how=how))
+            self._take(Gone(at_us=at_us, stream=exchange.stream, side=Side.CLIENT, how=how))
         if how is not How.EOF:
             self._all_over()
 
@@ -198,15 +205,23 @@ class Tap:
         for item in self._responses.close():
             self._answer([item], at_us)
         for exchange in list(self._open):
-            self._sink.take(Gone(at_us=at_us, stream=exchange.stream, side=Side.SERVER, how=how))
+            self._take(Gone(at_us=at_us, stream=exchange.stream, side=Side.SERVER, how=how))
         self._all_over()
+
+    def _take(self, event: Event) -> None:
+        if event.stream != _SKIPPED:
+            self._sink.take(event)
+
+    def _done(self, stream: int) -> None:
+        if stream != _SKIPPED:
+            self._sink.done(stream)
 
     def _all_over(self) -> None:
         over = {exchange.stream for exchange in self._open} | ({self._asking.stream} if self._asking else set())
         self._open.clear()
         self._asking = None
         for stream in sorted(over):
-            self._sink.done(stream)
+            self._done(stream)
 
     def _answer(self, items: list[Item], at_us: int) -> None:
         for item in items:
@@ -223,7 +238,7 @@ class Tap:
 
     def _status(self, exchange: _Exchange, line: StatusLine, at_us: int) -> None:
         coding = coding_of(line.headers)
-        self._sink.take(
+        self._take(
             ResponseHead(
                 at_us=at_us,
                 stream=exchange.stream,
@@ -263,18 +278,18 @@ class Tap:
             self._count(side, len(data), at_us)
             return
         for event in events:
-            self._sink.take(event)
+            self._take(event)
 
     def _body(self, exchange: _Exchange, side: Side, items: list[Item], at_us: int) -> None:
         for item in items:
             match item:
                 case Body():
-                    self._sink.take(self._piece(exchange, side, item, at_us))
+                    self._take(self._piece(exchange, side, item, at_us))
                 case Complete() if exchange.protocol is Protocol.WEBSOCKET and side is Side.CLIENT:
                     exchange.ended.add(side)  # a handshake has no body, and its End would say nothing
                 case Complete():
                     exchange.ended.add(side)
-                    self._sink.take(End(at_us=at_us, stream=exchange.stream, side=side, trailers=item.trailers))
+                    self._take(End(at_us=at_us, stream=exchange.stream, side=side, trailers=item.trailers))
                 case _:
                     pass
 
@@ -290,8 +305,8 @@ class Tap:
 
     def _finish_if_over(self, exchange: _Exchange) -> None:
         if exchange.ended == set(Side):
-            self._sink.done(exchange.stream)
+            self._done(exchange.stream)
 
     def _count(self, side: Side, size: int, at_us: int) -> None:
         if self._open:
-            self._sink.take(Opaque(at_us=at_us, stream=self._open[-1].stream, side=side, size=size))
+            self._take(Opaque(at_us=at_us, stream=self._open[-1].stream, side=side, size=size))

@@ -1,0 +1,240 @@
+"""The one canonical form: what makes two requests, or two messages, the same conversation.
+
+Recording (keys in the index), matching, misses and diffs all use it. Values that no person chose (ids, times) stand
+in it by their class, secrets by class and ordinal, everything else literally. Two requests that are canonically equal
+may still differ literally, and then the literal one wins (`literal_digest`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TypeAlias
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+
+from gp_replay.core.http1 import media_type
+from gp_replay.core.model import Event, Headers, Message, Opcode, Piece, RequestHead, header_value, header_values
+from gp_replay.core.places import Any_, Place
+from gp_replay.core.redaction import SecretClasses
+from gp_replay.core.rules import Rules
+from gp_replay.core.shapes import is_time_number, shape_of
+
+__all__ = [
+    "CANONICAL_VERSION",
+    "Form",
+    "Plain",
+    "body_of",
+    "fingerprint",
+    "message_form",
+    "path_of",
+    "request_form",
+    "request_key",
+]
+
+CANONICAL_VERSION = 1
+"""Rises whenever the same bytes get another form; cached keys of another version are computed anew."""
+
+Plain: TypeAlias = "Mapping[str, Plain] | list[Plain] | str | int | float | bool | None"
+
+_MAX_DEPTH = 100
+_NESTED = "{}"
+_EMBEDDED = re.compile(r"[\w:/,.-]{1,24}(?=[\[{])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A canonical form.
+
+    Attributes:
+        plain: as plain data; the top-level names are the parts of places (`gp_replay.core.places`).
+        digest: 16 bytes, equal for equal forms.
+    """
+
+    plain: Mapping[str, Plain]
+    digest: bytes
+
+
+def fingerprint(rules: Rules) -> bytes:
+    """What cached keys depend on besides the request itself."""
+    return bytes([CANONICAL_VERSION]) + rules.fingerprint
+
+
+def body_of(events: Iterable[Event]) -> bytes:
+    """The joined body among the events of one side."""
+    return b"".join(event.data for event in events if isinstance(event, Piece))
+
+
+def path_of(target: bytes) -> str:
+    """The path of a request target, percent-decoded where it is UTF-8, without doubled leading slashes."""
+    path = target.partition(b"?")[0].decode("latin-1")
+    with contextlib.suppress(UnicodeDecodeError):
+        path = unquote(path, errors="strict")
+    return "/" + path.lstrip("/") if path.startswith("/") else path
+
+
+def request_key(rules: Rules, role: str, request: Iterable[Event]) -> bytes:
+    """What the index keeps of a request: digest of the form (16 bytes), then of the literal request (8 bytes).
+
+    Args:
+        rules: of the cassette.
+        role: by name; it counts for which rules apply, not in the digest.
+        request: the client's events from `RequestHead` to `End`.
+    """
+    events = tuple(request)
+    head = next(event for event in events if isinstance(event, RequestHead))
+    body = body_of(events)
+    return request_form(head, body, role=role, rules=rules).digest + literal_digest(head.target, body)
+
+
+def literal_digest(target: bytes, body: bytes) -> bytes:
+    """8 bytes, equal only for byte-identical requests."""
+    return blake2b(target + b"\0" + body, digest_size=8).digest()
+
+
+def request_form(head: RequestHead, body: bytes, *, role: str, rules: Rules) -> Form:
+    """The form of a request, or of the handshake of a connection (then with the offered subprotocols)."""
+    path = path_of(head.target)
+    media = media_type(head.headers).decode("latin-1")
+    walk = _Walk()
+    plain: dict[str, Plain] = {
+        "method": head.method.decode("latin-1"),
+        "path": path,
+        "query": _query(head.target.partition(b"?")[2], walk),
+        "media_type": media,
+        "body": _body(body, media, head.headers, walk),
+    }
+    offered = header_values(head.headers, b"sec-websocket-protocol")
+    if header_value(head.headers, b"upgrade"):
+        plain["subprotocol"] = [walk.subprotocol(item) for value in offered for item in value.split(b",")]
+    return _form(plain, rules.places(role, path))
+
+
+def message_form(message: Message, *, role: str, path: str, rules: Rules) -> Form:
+    """The form of a WebSocket message. ``path`` is the connection's, as `path_of` gives it."""
+    plain: dict[str, Plain] = {"opcode": message.opcode.name.lower()}
+    if message.opcode is Opcode.TEXT:
+        plain["message"] = _text_body(message.data, _Walk())
+    else:
+        plain["message"] = _raw(message.data)
+    return _form(plain, rules.places(role, path))
+
+
+def _form(plain: dict[str, Plain], volatile: tuple[Place, ...]) -> Form:
+    for place in volatile:
+        _blank(plain, place)
+    packed = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+    return Form(plain=plain, digest=blake2b(packed, digest_size=16).digest())
+
+
+def _blank(value: Plain, place: Place) -> None:
+    step, rest = place[0], place[1:]
+    keys: Iterable[str | int] = ()
+    if isinstance(value, dict):
+        name = _NESTED if step is Any_.JSON else step
+        keys = [name] if isinstance(name, str) and name in value else []
+    elif isinstance(value, list):
+        if step is Any_.ELEMENT:
+            keys = range(len(value))
+        elif isinstance(step, int) and step < len(value):
+            keys = [step]
+    for key in keys:
+        if rest:
+            _blank(value[key], rest)  # type: ignore[index]
+        else:
+            value[key] = "<any>"  # type: ignore[index]
+
+
+def _raw(data: bytes) -> str:
+    return f"<{len(data)} bytes {blake2b(data, digest_size=16).hexdigest()}>" if data else ""
+
+
+def _query(raw: bytes, walk: _Walk) -> Plain:
+    pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=None)
+    query: dict[str, list[str]] = {}
+    for name, value in pairs:
+        query.setdefault(name, []).append(walk.plain_text(value, name))
+    return {name: values[0] if len(values) == 1 else list(values) for name, values in query.items()}
+
+
+def _body(body: bytes, media: str, headers: Headers, walk: _Walk) -> Plain:
+    if not body:
+        return ""
+    if media == "application/x-www-form-urlencoded":
+        return _query(body, walk)
+    if media.startswith("multipart/"):
+        content_type = header_value(headers, b"content-type") or b""
+        found = re.search(rb'boundary="?([^";,\s]{1,70})', content_type)
+        return _text_body(body.replace(found[1], b"boundary"), walk) if found else _raw(body)
+    return _text_body(body, walk)
+
+
+def _text_body(data: bytes, walk: _Walk) -> Plain:
+    if data[:1] in b'{["' or data.lstrip()[:1] in (b"{", b"["):
+        try:
+            return walk.value(orjson.loads(data), "", 0)
+        except (orjson.JSONDecodeError, _TooDeep):
+            pass
+    try:
+        return walk.text(data.decode("utf-8"), "", 0)
+    except (UnicodeDecodeError, _TooDeep):
+        return _raw(data)
+
+
+class _TooDeep(Exception):
+    """The value nests deeper than anybody means; it is compared as raw bytes."""
+
+
+class _Walk:
+    """One pass over one request or message. It numbers the secrets it meets, in order."""
+
+    def __init__(self) -> None:
+        self._secrets = SecretClasses()
+
+    def value(self, value: object, name: str, depth: int) -> Plain:
+        """Any JSON value in canonical form; ``name`` is of the member it stands under."""
+        if depth > _MAX_DEPTH:
+            raise _TooDeep
+        match value:
+            case dict():
+                return {str(key): self.value(item, str(key), depth + 1) for key, item in value.items()}
+            case list():
+                return [self.value(item, name, depth + 1) for item in value]
+            case str():
+                return self.text(value, name, depth)
+            case bool() | None:
+                return value
+            case int() | float():
+                return "<time>" if is_time_number(value, name) else value
+            case _:
+                raise AssertionError(f"orjson does not make a {type(value)}")
+
+    def text(self, text: str, name: str, depth: int) -> Plain:
+        """A string: looked into where it holds JSON, else by its class or literally."""
+        if len(text) > 1 and text[-1] in "}]":
+            prefix = "" if text[0] in "{[" else (found[0] if (found := _EMBEDDED.match(text)) else None)
+            if prefix is not None:
+                try:
+                    nested = self.value(orjson.loads(text[len(prefix) :]), name, depth + 1)
+                except orjson.JSONDecodeError:
+                    return self.plain_text(text, name)
+                return {_NESTED: nested, "prefix": prefix} if prefix else {_NESTED: nested}
+        return self.plain_text(text, name)
+
+    def plain_text(self, text: str, name: str) -> str:
+        """A string that is not looked into."""
+        text = self._secrets.mask(text, name)
+        shape = shape_of(text, name)
+        return f"<{shape}>" if shape else text
+
+    def subprotocol(self, item: bytes) -> str:
+        """One offered subprotocol; tokens by class."""
+        text = item.strip().decode("latin-1")
+        prefix, dot, rest = text.partition(".")
+        if dot and len(rest) >= 10 and not re.fullmatch(r"[a-z0-9.-]{10,60}", rest):
+            return f"{prefix}.<token>"
+        return self.plain_text(text, "")

@@ -1,0 +1,188 @@
+"""Choosing what answers: candidates by canonical form, then by owner, by literal equality, by recorded order.
+
+Every lookup costs the same however much was recorded. When nothing answers, `explain` says why, and what was nearest.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gp_replay.core.canonical import Form, Plain
+from gp_replay.core.model import Protocol
+from gp_replay.core.places import Any_, Place, Step, format_place
+
+__all__ = ["Difference", "Refusal", "Shelf", "differences"]
+
+_DIGEST = 16
+_MAX_VALUE = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One place where a live request or message is not what was recorded. Values are canonical, so without secrets."""
+
+    place: str
+    recorded: str
+    live: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why the live side gets no recorded answer.
+
+    Attributes:
+        kind: ``no-match``, ``used-up``, ``owner``, ``ambiguous``, ``mismatch``, ``beyond``, ``stall``, ``malformed``,
+            ``too-large`` or ``unplayable``.
+        reason: one line, no full stop.
+        close_code: what a WebSocket is closed with; before 101 and for HTTP the status is 424.
+        nearest: the recording that comes closest, for people; "" when there is none.
+        differences: the first ones, in order.
+        rule: a ``[[volatile]]`` rule that would make them equal, ready to paste, or "".
+        hint: what to do.
+    """
+
+    kind: str
+    reason: str
+    close_code: int
+    nearest: str = ""
+    differences: tuple[Difference, ...] = ()
+    rule: str = ""
+    hint: str = ""
+
+    def plain(self) -> dict[str, object]:
+        """As JSON-safe data, for the body of a miss, the receipt and the log."""
+        return {
+            "kind": self.kind,
+            "reason": self.reason,
+            "nearest": self.nearest,
+            "differences": [
+                {"at": item.place, "recorded": item.recorded, "live": item.live} for item in self.differences
+            ],
+            "rule": self.rule,
+            "hint": self.hint,
+        }
+
+
+@dataclass(slots=True)
+class _Slot:
+    """All recordings with one form, protocol, role and owner: unclaimed ones in recorded order."""
+
+    waiting: list[int] = field(default_factory=list)
+    by_literal: dict[bytes, list[int]] = field(default_factory=dict)
+    used: int = 0
+
+
+class Shelf:
+    """Unclaimed recordings, to be taken in O(log n).
+
+    A recording is known by its number: recorded order over all cassettes of a play state.
+    """
+
+    def __init__(self) -> None:
+        self._slots: dict[tuple[Protocol, bytes], dict[tuple[str, str | None], _Slot]] = {}
+        self._place: dict[int, tuple[tuple[Protocol, bytes], tuple[str, str | None], bytes]] = {}
+        self._claimed: set[int] = set()
+
+    def __len__(self) -> int:
+        """Number of unclaimed recordings."""
+        return len(self._place) - len(self._claimed)
+
+    @property
+    def unclaimed(self) -> list[int]:
+        """Numbers of those nobody used, in recorded order."""
+        return sorted(self._place.keys() - self._claimed)
+
+    def is_free(self, number: int) -> bool:
+        """Whether nobody claimed this recording."""
+        return number not in self._claimed
+
+    def put(self, number: int, *, protocol: Protocol, key: bytes, role: str, owner: str | None) -> None:
+        """Adds a recording. ``key`` is what `gp_replay.core.canonical.request_key` gives."""
+        form, literal = (protocol, key[:_DIGEST]), key[_DIGEST:]
+        self._place[number] = (form, (role, owner), literal)
+        slot = self._slots.setdefault(form, {}).setdefault((role, owner), _Slot())
+        heapq.heappush(slot.waiting, number)
+        heapq.heappush(slot.by_literal.setdefault(literal, []), number)
+
+    def roles(self, *, protocol: Protocol, key: bytes) -> list[str]:
+        """Roles that have this form at all, used or not."""
+        return sorted({role for role, _ in self._slots.get((protocol, key[:_DIGEST]), {})})
+
+    def owners(self, *, protocol: Protocol, key: bytes, role: str) -> list[str | None]:
+        """Owners among the recordings of this form, used or not."""
+        slots = self._slots.get((protocol, key[:_DIGEST]), {})
+        return sorted({owner for slot_role, owner in slots if slot_role == role}, key=lambda owner: owner or "")
+
+    def candidates(self, *, protocol: Protocol, key: bytes, role: str, owner: str | None) -> list[int]:
+        """Unclaimed recordings this client may have: its own first, then nobody's, each in recorded order."""
+        slots = self._slots.get((protocol, key[:_DIGEST]), {})
+        own = [slots[role, name] for name in dict.fromkeys((owner, None)) if (role, name) in slots]
+        return [number for slot in own for number in sorted(slot.waiting) if number not in self._claimed]
+
+    def take(self, *, protocol: Protocol, key: bytes, role: str, owner: str | None) -> int | None:
+        """Claims the recording that answers: literally equal before merely canonical, own before nobody's."""
+        slots = self._slots.get((protocol, key[:_DIGEST]), {})
+        own = [slots[role, name] for name in dict.fromkeys((owner, None)) if (role, name) in slots]
+        for heap in (*(slot.by_literal.get(key[_DIGEST:], []) for slot in own), *(slot.waiting for slot in own)):
+            while heap and heap[0] in self._claimed:
+                heapq.heappop(heap)
+            if heap:
+                self.claim(heap[0])
+                return heapq.heappop(heap)
+        return None
+
+    def claim(self, number: int) -> bool:
+        """Claims one recording; False when it was claimed before."""
+        if number in self._claimed:
+            return False
+        self._claimed.add(number)
+        return True
+
+    def release(self, number: int) -> None:
+        """Gives back a recording that was claimed and not used."""
+        if number not in self._claimed:
+            return
+        self._claimed.discard(number)
+        form, key, literal = self._place[number]
+        slot = self._slots[form][key]
+        for heap in (slot.waiting, slot.by_literal[literal]):
+            if number not in heap:
+                heapq.heappush(heap, number)
+
+
+def differences(recorded: Form, live: Form, *, most: int = 5) -> tuple[Difference, ...]:
+    """The first places where two forms differ, in document order."""
+    found: list[Difference] = []
+    for place, old, new in _compare((), recorded.plain, live.plain):
+        if len(found) == most:
+            break
+        found.append(Difference(place=format_place(place), recorded=_show(old), live=_show(new)))
+    return tuple(found)
+
+
+_ABSENT = object()
+
+
+def _compare(place: Place, old: object, new: object) -> Iterator[tuple[Place, object, object]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in dict.fromkeys((*old, *new)):
+            step: Step = Any_.JSON if name == "{}" else name
+            yield from _compare((*place, step), old.get(name, _ABSENT), new.get(name, _ABSENT))
+    elif isinstance(old, list) and isinstance(new, list):
+        for number in range(max(len(old), len(new))):
+            yield from _compare(
+                (*place, number),
+                old[number] if number < len(old) else _ABSENT,
+                new[number] if number < len(new) else _ABSENT,
+            )
+    elif type(old) is not type(new) or old != new:
+        yield place, old, new
+
+
+def _show(value: Plain | object) -> str:
+    if value is _ABSENT:
+        return "(absent)"
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}… ({len(text)} characters)"
