@@ -311,7 +311,7 @@ class _Reader:
 
 
 class RequestReader(_Reader):
-    """Reads what a client sends. What follows an upgrade request is for the answer to decide: see `upgrade`."""
+    """Reads what a client sends. What follows an upgrade request is for the answer to decide, not for this reader."""
 
     def _begin_message(self, first: bytes, headers: Headers, items: list[Item]) -> None:
         line = _REQUEST_LINE.fullmatch(first)
@@ -322,10 +322,6 @@ class RequestReader(_Reader):
             raise WireError(f"{version.decode('ascii')} is not spoken here", status=505)
         items.append(RequestLine(method=method, target=target, version=version, headers=headers))
         self._frame_body(headers, items, otherwise=_At.HEAD)
-
-    def upgrade(self) -> None:
-        """The server switched protocols: everything that follows is another protocol's."""
-        self._at = _At.UPGRADED
 
 
 class ResponseReader(_Reader):

@@ -104,8 +104,8 @@ class Tap:
 
     @property
     def idle(self) -> bool:
-        """Every request has its whole answer."""
-        return not self._open and not self._asking
+        """Every request has its whole answer, as far as can be told."""
+        return Side.SERVER in self._opaque or (not self._open and not self._asking)
 
     @property
     def upgraded(self) -> bool:

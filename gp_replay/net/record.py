@@ -16,6 +16,7 @@ import json
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from gp_replay.core.http1 import RequestLine, RequestReader
 from gp_replay.core.identity import owner_of
@@ -171,8 +172,7 @@ class _ClientSide(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         at_us = self._proxy.clock.stamp_us()
         if self._raw and self._link is not None:
-            self._link.transport.write(data)
-            self._link.tapped(lambda tap: tap.client_bytes(data, at_us=at_us))
+            self._pass_raw(self._link, data, at_us)
         elif self._held or self._blocked:
             self._held += data
             if len(self._held) > _HELD_BYTES:
@@ -186,9 +186,7 @@ class _ClientSide(asyncio.Protocol):
         for link in self._links.values():
             link.tapped(lambda tap: tap.client_gone(How.EOF, at_us=at_us))
             link.end()
-        if not self._links and not self._waiting:
-            return False
-        return True
+        return bool(self._links) or self._waiting
 
     def connection_lost(self, exc: Exception | None) -> None:
         at_us = self._proxy.clock.stamp_us()
@@ -216,10 +214,9 @@ class _ClientSide(asyncio.Protocol):
 
     def _relay(self, data: bytes, at_us: int) -> None:
         while data:
-            if self._raw and self._link is not None:
-                self._link.transport.write(data)
-                rest = data
-                self._link.tapped(lambda tap: tap.client_bytes(rest, at_us=at_us))
+            link = self._link
+            if self._raw and link is not None:
+                self._pass_raw(link, data, at_us)
                 return
             if self._blocked:
                 self._held += data
@@ -228,20 +225,25 @@ class _ClientSide(asyncio.Protocol):
             try:
                 used, items = self._reader.feed(data)
             except WireError as error:
-                if in_body and self._link is not None:
-                    self._raw = True
+                if in_body and link is not None:
+                    self.splice()
                     continue
-                return self._answer(error.status, str(error), "this port speaks HTTP/1.1 and WebSocket")
-            first = items[0] if items else None
-            if isinstance(first, RequestLine):
-                self._begin(first, at_us)
-                if len(items) > 1 and self._link is not None and not self._waiting:
-                    self._link.tapped(lambda tap, rest=items[1:]: tap.request_items(rest, at_us=at_us))  # type: ignore[misc]
-            elif in_body and self._link is not None:
-                self._link.transport.write(data[:used])
-                self._link.tapped(lambda tap, body=items: tap.request_items(body, at_us=at_us))  # type: ignore[misc]
+                self._answer(error.status, str(error), "this port speaks HTTP/1.1 and WebSocket")
+                return
+            if in_body and link is not None:
+                link.transport.write(data[:used])
+                link.tapped(partial(Tap.request_items, items=items, at_us=at_us))
+            elif items and isinstance(items[0], RequestLine):
+                self._begin(items[0], at_us)
             data = data[used:]
-        return None
+
+    def _pass_raw(self, link: _UpstreamSide, data: bytes, at_us: int) -> None:
+        link.transport.write(data)
+        link.tapped(partial(Tap.client_bytes, data=data, at_us=at_us))
+
+    def splice(self) -> None:
+        """From here on nothing the client sends is looked at before it is passed on."""
+        self._raw = True
 
     def _begin(self, line: RequestLine, at_us: int) -> None:
         target = origin_form(line.target)
@@ -250,16 +252,17 @@ class _ClientSide(asyncio.Protocol):
             role = next(iter(self._proxy.upstreams))
         if role is None:
             names = ", ".join(f"/{name}/…" for name in self._proxy.upstreams)
-            return self._answer(421, f"the path names no role, and there are several ({names})", "put the role first")
+            self._answer(421, f"the path names no role, and there are several ({names})", "put the role first")
+            return
         self._asked = (line, target, role, at_us)
         link = self._links.get(role)
         other = self._link is not None and link is not self._link and not self._link.idle
         if link is not None and not other:
-            return self._ask(link)
+            self._ask(link)
+            return
         self._waiting = True
         if not other:
             self._dial(role)
-        return None
 
     def _dial(self, role: str) -> None:
         task = asyncio.get_running_loop().create_task(self._connect(self._proxy.upstreams[role]))
@@ -308,8 +311,7 @@ class _ClientSide(asyncio.Protocol):
             elif not self._tasks:
                 self._dial(role)
         if self._link is not None and self._link.upgraded and not self._raw:
-            self._raw = True
-            self._reader.upgrade()
+            self.splice()
         if self._held and not self._blocked:
             held = bytes(self._held)
             self._held.clear()
@@ -386,6 +388,7 @@ class _UpstreamSide(asyncio.Protocol):
             look(self._tap)
         except Exception:
             self._tap = None
+            self._client.splice()
             self._proxy.tape.broken += 1
 
     def end(self) -> None:
