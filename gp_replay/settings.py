@@ -1,0 +1,90 @@
+"""What a run is told from outside: rules beside cassettes, and the variables that point a command at us."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gp_replay.core.routing import Upstream
+from gp_replay.core.rules import Rules
+from gp_replay.errors import UsageError
+
+__all__ = ["command_variables", "load_rules", "parse_variable"]
+
+SDK_VARIABLES = (
+    ("api.openai.com", "OPENAI_BASE_URL", "/v1"),
+    ("api.anthropic.com", "ANTHROPIC_BASE_URL", ""),
+    ("generativelanguage.googleapis.com", "GOOGLE_GEMINI_BASE_URL", ""),
+    ("api.mistral.ai", "MISTRAL_BASE_URL", ""),
+    ("api.groq.com", "GROQ_BASE_URL", ""),
+    ("openrouter.ai", "OPENROUTER_BASE_URL", "/api/v1"),
+)
+"""Upstream host, the variable its SDKs read, and the path that SDK expects in it."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def load_rules(cassette: Path) -> Rules:
+    """The rules in ``NAME.toml`` beside ``NAME.gpr``; none where there is no such file.
+
+    Raises:
+        UsageError: the file is no TOML, or holds something that is no rule.
+    """
+    path = cassette.with_suffix(".toml")
+    try:
+        with path.open("rb") as file:
+            plain = tomllib.load(file)
+    except FileNotFoundError:
+        return Rules()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: {error}", hint="it is the cassette's rules, as TOML") from error
+    return Rules.from_plain(plain, source=str(path))
+
+
+def parse_variable(text: str) -> tuple[str, str]:
+    """Reads ``NAME=TEMPLATE`` of ``--env``.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    name, equals, template = text.partition("=")
+    if not equals or not _VARIABLE.fullmatch(name):
+        raise UsageError(f"--env {text!r} is not NAME=VALUE", hint="like --env OPENAI_BASE_URL={llm}/v1")
+    return name, template
+
+
+def command_variables(
+    urls: Mapping[str, str],
+    *,
+    root: str,
+    upstreams: Sequence[Upstream] = (),
+    extra: Sequence[tuple[str, str]] = (),
+) -> dict[str, str]:
+    """The environment of a command.
+
+    Args:
+        urls: where each role is served.
+        root: the URL that serves all of them.
+        upstreams: of the recording; known hosts bring the variables of their SDKs.
+        extra: from ``--env``: a name, and a template in which ``{ROLE}`` and ``{url}`` stand for URLs.
+
+    Raises:
+        UsageError: a template names a role that is not there.
+    """
+    variables = {"GP_REPLAY_URL": root}
+    for role, url in urls.items():
+        variables[f"GP_REPLAY_{re.sub(r'[^A-Za-z0-9]', '_', role).upper()}_URL"] = url
+    for upstream in upstreams:
+        for host, name, path in SDK_VARIABLES:
+            if upstream.host == host and upstream.role in urls:
+                # The upstream's base path is added by the recorder, so the client must not bring it too.
+                variables[name] = urls[upstream.role] + path.removeprefix(upstream.base_path)
+    known = {**urls, "url": root, "role": next(iter(urls.values()), root)}
+    for name, template in extra:
+        missing = [role for role in re.findall(r"\{([^{}]*)\}", template) if role not in known]
+        if missing:
+            raise UsageError(f"--env {name}: there is no role {missing[0]!r}", hint=f"roles: {', '.join(sorted(urls))}")
+        variables[name] = re.sub(r"\{([^{}]*)\}", lambda found: known[found[1]], template)
+    return variables
