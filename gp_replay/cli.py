@@ -1,0 +1,342 @@
+"""The command line: parse, one api call, print. Data goes to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+
+import typer
+
+from gp_replay import __version__
+from gp_replay.errors import GpReplayError, UsageError
+
+if TYPE_CHECKING:
+    from gp_replay.api import Recording, Replay
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="gp-replay",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Record real HTTP, SSE and WebSocket conversations once; replay them byte-faithfully and on time.\n\n"
+    "Exit codes: 0 fine, 1 findings (a miss, a difference), 2 usage, 3 a cassette cannot be read, "
+    "4 could not check, or nothing was served or recorded. With -- COMMAND its own non-zero code is passed on.",
+)
+
+_command: list[str] = []
+"""What stood behind ``--``; set once by `main`, before the options are parsed."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+CassettePath = Annotated[Path, typer.Argument(help="A cassette (.gpr).", metavar="CASSETTE")]
+ListenOption = Annotated[
+    Optional[list[str]],  # noqa: UP045  (typer reads it at run time)
+    typer.Option("--listen", metavar="[ROLE=]HOST:PORT", help="Where to listen; default 127.0.0.1:0, a free port."),
+]
+EnvOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--env", metavar="NAME={ROLE}/v1", help="A variable for COMMAND; {ROLE} and {url} stand for URLs."),
+]
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """The entry point: runs the command line and exits."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _command.clear()
+    if "--" in arguments and arguments[0] in ("record", "replay"):
+        cut = arguments.index("--")
+        _command.extend(arguments[cut + 1 :])
+        if not _command:
+            _fail(UsageError("no command behind --", hint="like -- pytest tests/"))
+        arguments = arguments[:cut]
+    try:
+        app(args=arguments, prog_name="gp-replay")
+    except GpReplayError as error:
+        _fail(error)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what is left must not fail at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    raise SystemExit(0)
+
+
+def _fail(error: GpReplayError) -> NoReturn:
+    _say(f"error: {error}")
+    if error.hint:
+        _say(f"\nhint: {error.hint}")
+    raise SystemExit(error.exit_code)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"gp-replay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def record(
+    upstream: Annotated[
+        list[str],
+        typer.Option("--upstream", metavar="[ROLE=]URL", help="What to relay to; may be given several times."),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The cassette to write.")],
+    listen: ListenOption = None,
+    mode: Annotated[str, typer.Option(help="once refuses an existing FILE; all makes a new revision of it.")] = "once",
+    skip: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--skip", metavar="PATTERN", help="Paths that are relayed and not recorded, like '/health*'."),
+    ] = None,
+    env: EnvOption = None,
+    host: Annotated[
+        str, typer.Option(help="upstream: Host names the upstream; keep: as the client sends it.")
+    ] = "upstream",
+    redact: Annotated[str, typer.Option(help="on, or off: then secrets are written as they are.")] = "on",
+) -> None:
+    """Record what passes between clients and upstreams: HTTP, SSE and WebSocket on one port.
+
+    Stops at Ctrl-C, or when COMMAND ends:
+
+        gp-replay record --upstream llm=http://127.0.0.1:8080 --out chat.gpr -- pytest tests/
+    """
+    from gp_replay import api
+    from gp_replay.core.redaction import RedactionRules
+
+    if host not in ("upstream", "keep"):
+        raise UsageError(f"--host {host!r}", hint="upstream or keep")
+    if redact not in ("on", "off"):
+        raise UsageError(f"--redact {redact!r}", hint="on or off")
+    recording = api.record(
+        upstream,
+        out=out,
+        mode=mode,
+        listen=listen or (),
+        skip=skip or (),
+        keep_host=host == "keep",
+        redaction=RedactionRules.off() if redact == "off" else None,
+    )
+    if redact == "off":
+        _say("warning: redaction is off; the cassette will hold secrets as they were sent")
+    _exit(asyncio.run(_record(recording, list(env or ()))))
+
+
+async def _record(recording: Recording, env: list[str]) -> int:
+    async with recording:
+        code = await _serve(recording, env)
+        recording.exit_code = code if _command else None
+    result = recording.result
+    assert result is not None
+    for line in result.unreachable:
+        _say(f"warning: {line}")
+    if result.broken:
+        _say(f"warning: {result.broken} connection(s) were relayed but not recorded to the end; please report this")
+    if code:
+        return code
+    recording.check()
+    _say(f"recorded {result.streams} exchanges and connections into {result.path}")
+    return 0
+
+
+@app.command()
+def replay(
+    cassettes: Annotated[list[Path], typer.Argument(help="Cassettes, or folders of them.", metavar="CASSETTE...")],
+    only: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--only", metavar="ROLE", help="Serve only this role; may be given several times."),
+    ] = None,
+    listen: ListenOption = None,
+    timing: Annotated[
+        str, typer.Option(metavar="TIMING", help="recorded, instant, scale:0.5 (twice as fast) or cap:SECONDS.")
+    ] = "recorded",
+    patience: Annotated[float, typer.Option(help="Seconds to wait for a client that is late.")] = 10.0,
+    receipt: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Where to write what was served, missed and left unplayed, as JSON."),
+    ] = None,
+    env: EnvOption = None,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not check the digest of the files.")] = False,
+) -> None:
+    """Serve cassettes to any client, in any language, with no network.
+
+    Stops at Ctrl-C, or when COMMAND ends:
+
+        gp-replay replay cassettes/ --timing instant -- pytest tests/
+    """
+    from gp_replay import api
+
+    served = api.replay(
+        cassettes,
+        only=only or (),
+        listen=listen or (),
+        timing=timing,
+        patience=patience,
+        receipt=receipt,
+        verify=not no_verify,
+        log=_say,
+    )
+    _exit(asyncio.run(_replay(served, list(env or ()))))
+
+
+async def _replay(served: Replay, env: list[str]) -> int:
+    async with served:
+        for warning in served.warnings:
+            _say(f"warning: {warning}")
+        code = await _serve(served, env)
+        served.command_exit = code if _command else None
+    receipt = served.receipt
+    _say(receipt.verdict)
+    return code or receipt.exit_code
+
+
+async def _serve(service: Recording | Replay, env: list[str]) -> int:
+    """Prints the URLs, then waits for the command or a signal."""
+    from gp_replay.net.command import run_command, wait_for_signal
+    from gp_replay.settings import parse_variable
+
+    variables = service.variables([parse_variable(text) for text in env])
+    print(service.url, file=sys.stderr if _command else sys.stdout, flush=True)
+    for role, url in service.urls.items():
+        if url != service.url:
+            _say(f"{role}: {url}")
+    if _command:
+        return await run_command(_command, variables)
+    await wait_for_signal()
+    return 0
+
+
+def _exit(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command("list")
+def list_(
+    folder: Annotated[Path, typer.Argument(help="Where to look.", metavar="DIR")] = Path("cassettes"),
+    as_json: Json = False,
+) -> None:
+    """List the cassettes of a folder: age, roles, what they hold."""
+    from gp_replay import upkeep
+
+    listing = upkeep.list_cassettes(folder)
+    print(json.dumps(listing.plain, indent=2) if as_json else listing.text)
+    for warning in listing.warnings:
+        _say(warning)
+    _exit(listing.exit_code)
+
+
+@app.command()
+def show(
+    cassette: CassettePath,
+    stream: Annotated[
+        Optional[list[int]],  # noqa: UP045
+        typer.Option("--stream", metavar="N", help="Only this exchange or connection; may be given several times."),
+    ] = None,
+    max_bytes: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(metavar="N", min=0, help="Cut each body and message after N bytes; default shows all."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print a cassette as text: stable, so that it can be diffed (git: see README)."""
+    from gp_replay import upkeep
+
+    for line in upkeep.show(cassette, streams=stream, max_bytes=max_bytes, as_json=as_json):
+        print(line)
+
+
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(help="A cassette.", metavar="A")],
+    b: Annotated[Path, typer.Argument(help="Another.", metavar="B")],
+    as_json: Json = False,
+) -> None:
+    """Say what differs between two cassettes; exits 1 if anything does."""
+    from gp_replay import upkeep
+    from gp_replay.report.diff import diff_lines, diff_plain
+
+    found = upkeep.diff(a, b)
+    if as_json:
+        print(json.dumps(diff_plain(found), indent=2))
+    else:
+        for line in diff_lines(found):
+            print(line)
+    _exit(0 if found.same else 1)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A .gpr, .yaml, .yml or .json file.", metavar="A")],
+    target: Annotated[Path, typer.Argument(help="What to write, by its suffix.", metavar="B")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite B.")] = False,
+) -> None:
+    """Convert a cassette to YAML or JSON and back, without loss."""
+    from gp_replay import upkeep
+
+    _say(f"wrote {upkeep.convert(source, target, force=force)}")
+
+
+@app.command()
+def repair(
+    part: Annotated[Path, typer.Argument(help="What a recorder that was killed left behind.", metavar="PART")],
+) -> None:
+    """Make a cassette of a cut-off recording (NAME.gpr.part); the part file stays."""
+    from gp_replay.store import repair as salvage
+
+    result = salvage(part)
+    _say(f"kept {result.events} events of {result.streams} exchanges and connections, lost {result.lost_bytes} bytes")
+    print(result.path)
+
+
+@app.command()
+def demo(
+    keep: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIR", help="Leave the cassette and what the live client saw in DIR."),
+    ] = None,
+    again: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--replay", metavar="DIR", help="Only repeat the comparison with what --keep left in DIR."),
+    ] = None,
+    live_llm: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="URL", help="Use a real OpenAI-compatible LLM instead of the shipped cassette."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the whole loop on shipped data: replay an LLM, run an agent on it, record its chat, replay that, compare."""
+    from gp_replay.demo.loop import run_demo
+
+    if again is not None and (keep is not None or live_llm is not None):
+        raise UsageError("--replay repeats a comparison; it takes neither --keep nor --live-llm")
+    result = _run(run_demo(keep=keep, again=again, live_llm=live_llm, say=_say))
+    print(json.dumps(result.plain(), indent=2) if as_json else result.text())
+    _exit(result.exit_code)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    with contextlib.suppress(asyncio.CancelledError):
+        return asyncio.run(work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Looking after cassettes: list, show, diff, convert. What the commands of the same names do."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gp_replay.core.canonical import fingerprint, request_key
+from gp_replay.core.document import ordered_events, to_document
+from gp_replay.core.document_reading import document_facts, from_document
+from gp_replay.core.index import MemoryCassette
+from gp_replay.core.model import Event, Header
+from gp_replay.errors import CassetteCorrupt, CassetteError, CassetteExists, CassetteMissing, DiskFailure, UsageError
+from gp_replay.interop.documents import dump_json, dump_yaml, load_json, load_yaml
+from gp_replay.report.diff import Diff, diff_cassettes
+from gp_replay.report.listing import Listing, listing, rows_json, table, unreadable
+from gp_replay.report.show import show_json, show_lines
+from gp_replay.settings import load_rules
+from gp_replay.store import CassetteFile, CassetteWriter, find_cassettes, find_unfinished, repair
+
+__all__ = ["Found", "convert", "diff", "list_cassettes", "repair", "show"]
+
+_SUFFIXES = (".gpr", ".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What `list_cassettes` found.
+
+    Attributes:
+        rows: one for each file, readable or not.
+        unfinished: left-over ``.part`` files.
+    """
+
+    rows: Sequence[Listing]
+    unfinished: Sequence[Path]
+
+    @property
+    def text(self) -> str:
+        """The table."""
+        return table(self.rows).rstrip("\n")
+
+    @property
+    def plain(self) -> list[dict[str, object]]:
+        """The table as JSON-safe data."""
+        return rows_json(self.rows)
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each left-over recording."""
+        return [f"warning: {path}: unfinished recording (gp-replay repair {path})" for path in self.unfinished]
+
+    @property
+    def exit_code(self) -> int:
+        """3 when a file cannot be read, else 0."""
+        return 3 if any(row.problem for row in self.rows) else 0
+
+
+def list_cassettes(folder: Path) -> Found:
+    """Header and index of every cassette in ``folder``, and what is left over there.
+
+    Raises:
+        CassetteMissing: there is no folder, or nothing in it.
+    """
+    unfinished = find_unfinished(folder) if folder.is_dir() else []
+    try:
+        paths = find_cassettes([folder])
+    except CassetteMissing:
+        if not unfinished:
+            raise
+        paths = []
+    now = datetime.now(UTC)
+    rows: list[Listing] = []
+    for path in paths:
+        try:
+            with CassetteFile.open(path) as cassette:
+                rows.append(listing(cassette, path=str(path), size=cassette.size, now=now))
+        except CassetteError as error:
+            size = path.stat().st_size if path.is_file() else 0
+            rows.append(unreadable(path=str(path), size=size, problem=str(error)))
+    return Found(rows=rows, unfinished=unfinished)
+
+
+def show(path: Path, *, streams: Sequence[int] | None, max_bytes: int | None, as_json: bool) -> Iterator[str]:
+    """The lines of a cassette's text form, or of its JSON form.
+
+    Raises:
+        CassetteError: it cannot be read.
+        UsageError: a stream that is not in it.
+    """
+    with CassetteFile.open(path) as cassette:
+        if as_json:
+            text = io.StringIO()
+            dump_json(show_json(cassette), text)
+            yield text.getvalue().rstrip("\n")
+        else:
+            yield from show_lines(cassette, streams=streams, max_bytes=max_bytes)
+
+
+def diff(a: Path, b: Path) -> Diff:
+    """What differs between two cassettes.
+
+    Raises:
+        CassetteError: one of them cannot be read.
+    """
+    with CassetteFile.open(a) as one, CassetteFile.open(b) as other:
+        return diff_cassettes(one, other)
+
+
+def convert(source: Path, target: Path, *, force: bool = False) -> Path:
+    """Writes ``source`` in the form that the suffix of ``target`` names.
+
+    Nothing is lost on the way there and back: header, events, their order and times, the command's exit code.
+
+    Returns:
+        ``target``.
+
+    Raises:
+        UsageError: a suffix that is none of .gpr, .yaml, .yml, .json; or the same file twice.
+        CassetteExists: ``target`` is there, and not ``force``.
+        CassetteError: ``source`` cannot be read, or is no document.
+        DiskFailure: ``target`` cannot be written.
+    """
+    for path in (source, target):
+        if path.suffix not in _SUFFIXES:
+            raise UsageError(f"{path}: cannot tell its form", hint=f"name it {', '.join(_SUFFIXES)}")
+    if source.resolve() == target.resolve():
+        raise UsageError(f"{source} would be written onto itself")
+    if target.exists() and not force:
+        raise CassetteExists(str(target))
+    header, events, exit_code = _read(source)
+    if target.suffix == ".gpr":
+        _write_cassette(header, events, target, exit_code=exit_code, force=force)
+        return target
+    document = to_document(MemoryCassette(header, events))
+    if exit_code is not None:
+        document["exit_code"] = exit_code
+    dump = dump_json if target.suffix == ".json" else dump_yaml
+    scratch = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("w", encoding="utf-8", newline="") as file:
+            dump(document, file)
+        scratch.replace(target)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise DiskFailure(f"{target} cannot be written: {error.strerror}") from error
+    return target
+
+
+def _read(source: Path) -> tuple[Header, list[Event], int | None]:
+    if source.suffix == ".gpr":
+        with CassetteFile.open(source) as cassette:
+            return cassette.header, ordered_events(cassette), cassette.footer.exit_code
+    try:
+        text = source.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise CassetteMissing(str(source)) from error
+    except UnicodeDecodeError as error:
+        raise CassetteCorrupt(str(source), "not UTF-8", offset=error.start) from error
+    except OSError as error:
+        raise CassetteCorrupt(str(source), error.strerror or "cannot be read") from error
+    load = load_json if source.suffix == ".json" else load_yaml
+    document = load(text, source=str(source))
+    header, events = from_document(document, source=str(source))
+    return header, events, document_facts(document, source=str(source)).exit_code
+
+
+def _write_cassette(
+    header: Header, events: Sequence[Event], target: Path, *, exit_code: int | None, force: bool
+) -> None:
+    rules = load_rules(target)
+    written = target.with_name(f".{target.name}.{os.getpid()}") if force else target
+    writer = CassetteWriter(
+        written,
+        header,
+        key=lambda role, request: request_key(rules, role, request),
+        fingerprint=fingerprint(rules),
+    )
+    try:
+        for event in events:
+            writer.write(event)
+    except ValueError as error:
+        writer.abandon()
+        writer.part.unlink(missing_ok=True)
+        raise CassetteCorrupt(str(target), str(error)) from error
+    if writer.close(exit_code) is None:
+        raise CassetteCorrupt(str(target), "there is no stream in it")
+    if force:
+        written.replace(target)
