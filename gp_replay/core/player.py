@@ -19,142 +19,22 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from gp_replay.core import explain
+from gp_replay.core.acts import Action, Claim, Open, Outcome, Over, Pending, Refuse, Send, Tally
 from gp_replay.core.canonical import literal_digest, path_of, request_form
 from gp_replay.core.explain import Recorded, Request
 from gp_replay.core.matching import Refusal, Shelf
-from gp_replay.core.model import Close, Event, Message, Protocol, Side
+from gp_replay.core.model import Close, Event, Protocol, Side
 from gp_replay.core.openings import Openings
+from gp_replay.core.playing import Candidate, Playing
 from gp_replay.core.rules import Rules
-from gp_replay.core.script import Script, Step, StreamScript, identity
+from gp_replay.core.script import Script, Step, identity
 from gp_replay.core.timing import Pace
 
-__all__ = ["Action", "Claim", "Open", "Outcome", "Over", "Pending", "Player", "Refuse", "Send", "Tally"]
+__all__ = ["PATIENCE_US", "Player"]
 
 PATIENCE_US = 10_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """The live stream has its recording.
-
-    Attributes:
-        label: ``NAME#stream``.
-        script: what is played.
-    """
-
-    label: str
-    script: StreamScript
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
-    """Several recordings are left; ``lead`` is the first of them."""
-
-    cassette: str
-    lead: StreamScript
-
-
-Outcome: TypeAlias = Claim | Pending | Refusal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
-    """Say this event on the live stream now."""
-
-    live: int
-    event: Event
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
-    """End the live stream with this refusal."""
-
-    live: int
-    refusal: Refusal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Over:
-    """Nothing more will be said on the live stream.
-
-    Attributes:
-        whole: the recorded conversation had an end. False: it broke off, and what the live side sees must break off
-        too.
-    """
-
-    live: int
-    whole: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Open:
-    """Open a stream to the live side (only where we play a client's part). Its first `Send` is the request head."""
-
-    live: int
-    script: StreamScript
-
-
-Action: TypeAlias = Open | Send | Refuse | Over
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """What a play state did so far. Labels are ``NAME#stream``.
-
-    Attributes:
-        served: recordings that were played, to the end or not.
-        unfinished: those of them whose live client left before the last step.
-        missed: refusals, in order.
-        unplayed: recordings nobody asked for.
-    """
-
-    served: tuple[str, ...]
-    unfinished: tuple[str, ...]
-    missed: tuple[Refusal, ...]
-    unplayed: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Candidate:
-    recorded: Recorded
-    script: StreamScript
-    heard: bytearray
-    opened_us: list[int]
-
-    def hear(self, digest: bytes, now_us: int) -> bool:
-        """Marks the first unheard cue with this digest."""
-        for number, cue in enumerate(self.script.cues):
-            if not self.heard[number] and cue.digest == digest:
-                self.heard[number] = 1
-                while self.gate < len(self.heard) and self.heard[self.gate]:
-                    self.opened_us.append(now_us)
-                return True
-        return False
-
-    @property
-    def gate(self) -> int:
-        """How many cues from the start have all been heard."""
-        return len(self.opened_us) - 1
-
-    def next_step(self, position: int) -> Step | None:
-        return self.script.steps[position] if position < len(self.script.steps) else None
-
-
-@dataclass(slots=True)
-class _Playing:
-    live: int
-    candidates: list[_Candidate]
-    last_us: int
-    claimed: bool = False
-    position: int = 0
-    due_us: int = 0
-    over: bool = False
-    wakes_us: int | None = None
-    path: str = field(default="")
 
 
 class Player:
@@ -173,7 +53,7 @@ class Player:
         self._patience_us = patience_us
         self._recorded: list[Recorded] = []
         self._shelf = Shelf()
-        self._playing: dict[int, _Playing] = {}
+        self._playing: dict[int, Playing] = {}
         self._wakes: list[tuple[int, int]] = []
         self._served: dict[int, bool] = {}
         self._missed: list[Refusal] = []
@@ -245,13 +125,11 @@ class Player:
             Actions for any live stream, in order. Empty for a stream that is unknown.
         """
         playing = self._playing.get(live)
-        if playing is None:
+        if playing is None or playing.deaf:
             return []
         playing.last_us = now_us
         if isinstance(event, Close):
             return self._hear_close(playing, event, now_us)
-        if playing.over and isinstance(event, Message):
-            return self._refuse(playing, explain.beyond(playing.candidates[0].recorded.label))
         refusal = self._hear(playing, event, now_us)
         return self._refuse(playing, refusal) if refusal else self._advance(playing, now_us)
 
@@ -343,7 +221,7 @@ class Player:
         )
 
     def _begin(self, now_us: int, live: int, request: Request, numbers: list[int]) -> Outcome:
-        candidates: list[_Candidate] = []
+        candidates: list[Candidate] = []
         problem = ""
         for number in numbers:
             recorded = self._recorded[number]
@@ -354,10 +232,10 @@ class Player:
             heard = bytearray(len(script.cues))
             heard[:1] = b"\1" if heard else b""
             opened_us = [now_us] * (1 + sum(heard[:1]))
-            candidates.append(_Candidate(recorded=recorded, script=script, heard=heard, opened_us=opened_us))
+            candidates.append(Candidate(recorded=recorded, script=script, heard=heard, opened_us=opened_us))
         if not candidates:
             return Refusal(kind="unplayable", reason=problem, close_code=4404, hint="record it again")
-        playing = _Playing(live=live, candidates=candidates, last_us=now_us, path=path_of(request.head.target))
+        playing = Playing(live=live, candidates=candidates, last_us=now_us, path=path_of(request.head.target))
         self._playing[live] = playing
         playing.claimed = request.protocol is Protocol.HTTP
         self._settle(playing)
@@ -366,7 +244,7 @@ class Player:
             return Claim(label=lead.recorded.label, script=lead.script)
         return Pending(cassette=lead.recorded.cassette, lead=lead.script)
 
-    def _settle(self, playing: _Playing) -> None:
+    def _settle(self, playing: Playing) -> None:
         """Claims the first candidate once those left are canonically equal."""
         while not playing.claimed and len({item.script.digest for item in playing.candidates}) == 1:
             if self._shelf.claim(playing.candidates[0].recorded.number):
@@ -379,10 +257,10 @@ class Player:
 
     # Playing
 
-    def _hear(self, playing: _Playing, event: Event, now_us: int) -> Refusal | None:
+    def _hear(self, playing: Playing, event: Event, now_us: int) -> Refusal | None:
         lead = playing.candidates[0]
         digest, form = identity(event, lead.recorded.entry, playing.path, lead.recorded.script.rules)
-        agreeing = [candidate for candidate in playing.candidates if candidate.hear(digest, now_us)]
+        agreeing = [item for item in playing.candidates if item.hear(digest, now_us) is not None]
         if not agreeing:
             awaited = [
                 cue
@@ -398,7 +276,15 @@ class Player:
         self._settle(playing)
         return None if playing.candidates else _taken(lead.recorded.label)
 
-    def _advance(self, playing: _Playing, now_us: int) -> list[Action]:
+    def _advance(self, playing: Playing, now_us: int) -> list[Action]:
+        actions = self._say_due(playing, now_us)
+        lead = playing.candidates[0] if playing.candidates else None
+        if playing.over and lead is not None and lead.gate == len(lead.script.cues):
+            self._openings.ended(lead.recorded.number)
+            self._open_ready(now_us)
+        return actions
+
+    def _say_due(self, playing: Playing, now_us: int) -> list[Action]:
         actions: list[Action] = []
         while not playing.over:
             if not playing.claimed:
@@ -414,7 +300,7 @@ class Player:
                 if not self._finished(playing):
                     return actions + self._wait(playing, now_us)
                 playing.over = True
-                return actions + self._end(playing, now_us)
+                return actions + self._end(playing)
             due_us = self._due(playing, step)
             if due_us > now_us:
                 self._wake(playing, due_us)
@@ -425,7 +311,7 @@ class Player:
             actions.append(Send(live=playing.live, event=step.event))
         return actions
 
-    def _shared_step(self, playing: _Playing) -> Step | Refusal | None:
+    def _shared_step(self, playing: Playing) -> Step | Refusal | None:
         """The step all candidates would say next; None while a cue is awaited or nothing is left."""
         steps = [item.next_step(playing.position) for item in playing.candidates]
         ready = [step for step, item in zip(steps, playing.candidates, strict=True) if step and step.cues <= item.gate]
@@ -442,16 +328,16 @@ class Player:
             )
         return ready[0]
 
-    def _due(self, playing: _Playing, step: Step) -> int:
+    def _due(self, playing: Playing, step: Step) -> int:
         delay_us = self._pace.delay_us(step.after_us)
         if step.follows_step:
             return playing.due_us + delay_us
         return max(playing.candidates[0].opened_us[step.cues] + delay_us, playing.due_us)
 
-    def _finished(self, playing: _Playing) -> bool:
+    def _finished(self, playing: Playing) -> bool:
         return all(item.next_step(playing.position) is None for item in playing.candidates)
 
-    def _wait(self, playing: _Playing, now_us: int) -> list[Action]:
+    def _wait(self, playing: Playing, now_us: int) -> list[Action]:
         """A cue is awaited: refuses once patience is over, else wakes up then."""
         lead = playing.candidates[0]
         awaited = lead.script.cues[lead.gate] if lead.gate < len(lead.script.cues) else None
@@ -470,17 +356,17 @@ class Player:
         )
         return self._refuse(playing, refusal)
 
-    def _hear_close(self, playing: _Playing, close: Close, now_us: int) -> list[Action]:
+    def _hear_close(self, playing: Playing, close: Close, now_us: int) -> list[Action]:
         """The other part closes. In time, the recorded farewell follows; early, it is all that still follows."""
         lead = playing.candidates[0]
-        before = lead.gate
         digest, _ = identity(close, lead.recorded.entry, playing.path, lead.recorded.script.rules)
+        number = lead.hear(digest, now_us) if playing.claimed else None
         step = lead.next_step(playing.position)
-        if playing.claimed and lead.hear(digest, now_us) and (step is None or step.cues > before) and not playing.over:
+        if number is not None and lead.gate > number and (step is None or step.cues > number):
             return self._advance(playing, now_us)
         said = any(isinstance(step.event, Close) for step in lead.script.steps[: playing.position])
         rest = lead.script.steps[playing.position :]
-        playing.over = True
+        playing.over = playing.deaf = True
         actions: list[Action] = []
         if not said:
             event = next((step.event for step in rest if isinstance(step.event, Close)), None)
@@ -488,12 +374,9 @@ class Player:
             actions.append(Send(live=playing.live, event=event or own))
         return [*actions, Over(live=playing.live, whole=True)]
 
-    def _end(self, playing: _Playing, now_us: int) -> list[Action]:
+    def _end(self, playing: Playing) -> list[Action]:
         lead = playing.candidates[0]
         self._served[lead.recorded.number] = True
-        if lead.gate == len(lead.script.cues):
-            self._openings.ended(lead.recorded.number)
-            self._open_ready(now_us)
         if lead.script.entry.protocol is Protocol.HTTP:
             return [Over(live=playing.live, whole=lead.script.entry.complete)]
         return [] if lead.script.left_by_them or lead.script.cut else [Over(live=playing.live, whole=True)]
@@ -507,19 +390,19 @@ class Player:
     def _open_ours(self, live: int, now_us: int) -> list[Action]:
         recorded = self._openings.waiting.pop(live)
         script = recorded.script.stream(recorded.entry)
-        candidate = _Candidate(recorded=recorded, script=script, heard=bytearray(len(script.cues)), opened_us=[now_us])
-        playing = _Playing(
+        candidate = Candidate(recorded=recorded, script=script, heard=bytearray(len(script.cues)), opened_us=[now_us])
+        playing = Playing(
             live=live, candidates=[candidate], last_us=now_us, claimed=True, path=path_of(script.head.target)
         )
         self._playing[live] = playing
         return [Open(live=live, script=script), *self._advance(playing, now_us)]
 
-    def _refuse(self, playing: _Playing, refusal: Refusal) -> list[Action]:
-        playing.over = True
+    def _refuse(self, playing: Playing, refusal: Refusal) -> list[Action]:
+        playing.over = playing.deaf = True
         self._missed.append(refusal)
         return [Refuse(live=playing.live, refusal=refusal)]
 
-    def _wake(self, playing: _Playing, at_us: int) -> None:
+    def _wake(self, playing: Playing, at_us: int) -> None:
         if playing.wakes_us is None or at_us < playing.wakes_us or playing.wakes_us != at_us:
             playing.wakes_us = at_us
             heapq.heappush(self._wakes, (at_us, playing.live))

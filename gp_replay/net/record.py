@@ -20,7 +20,7 @@ from functools import partial
 
 from gp_replay.core.http1 import RequestLine, RequestReader
 from gp_replay.core.identity import owner_of
-from gp_replay.core.model import Event, Gone, How, Opened, RequestHead, Side
+from gp_replay.core.model import Event, Gone, How, Opened, RequestHead, ResponseHead, Side
 from gp_replay.core.recorder import Tap
 from gp_replay.core.redaction import Redactor, StreamRedactor
 from gp_replay.core.routing import Upstream, origin_form, split_role, upstream_head
@@ -41,7 +41,8 @@ class Tape:
     Attributes:
         write: takes the events to keep.
         redactor: of this recording.
-        exchanges, connections: opened so far, for progress.
+        streams: opened so far.
+        answered: final response heads so far.
         unreachable: messages of upstreams that could not be reached, without repetition.
         broken: connections whose tap failed; a bug, and said at the end.
     """
@@ -63,6 +64,8 @@ class Tape:
         """See `gp_replay.core.recorder.Sink`."""
         if isinstance(event, Opened):
             self._open[event.stream] = self.redactor.stream()
+        if isinstance(event, ResponseHead) and event.status >= 101:
+            self.answered += 1
         for kept in self._open[event.stream].feed(event):
             self.write(kept)
 

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
+from gp_replay.core.acts import Action, Claim, Over, Pending, Refuse, Send, Tally
 from gp_replay.core.explain import Request
 from gp_replay.core.frames import FrameReader, FrameWriter
 from gp_replay.core.http1 import Body, Complete, Item, RequestLine, RequestReader, is_websocket_upgrade
@@ -30,7 +31,7 @@ from gp_replay.core.model import (
     Side,
     header_value,
 )
-from gp_replay.core.player import PATIENCE_US, Action, Claim, Over, Pending, Player, Refuse, Send, Tally
+from gp_replay.core.player import PATIENCE_US, Player
 from gp_replay.core.render import AnswerRenderer, HandshakeRenderer, problem_answer
 from gp_replay.core.routing import origin_form, requested_hosts, split_role
 from gp_replay.core.script import Script
