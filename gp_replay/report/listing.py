@@ -178,11 +178,11 @@ def _cell(text: str) -> str:
 def _size(size: int) -> str:
     if size < 1000:
         return f"{size} B"
-    amount = float(size)
-    for unit in ("kB", "MB", "GB"):
-        amount /= 1000
+    amount, unit = size / 1000, "kB"
+    for larger in ("MB", "GB"):
         if amount < 999.95:
             break
+        amount, unit = amount / 1000, larger
     return f"{amount:.1f} {unit}"
 
 
