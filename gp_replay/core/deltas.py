@@ -17,7 +17,10 @@ from gp_replay.core.rewriter import Finder, Rewriter
 __all__ = ["Deltas", "EventStreamDeltas"]
 
 MAX_UNIT = 4096
-_MAX_HELD = 4096
+# A delta of four characters comes in an event of some 250 bytes: a JWT of 800 characters holds back so much.
+_MAX_HELD = 65_536
+# Other events may come in between (pings, other paths), but a text that has not gone on for so many has ended.
+_MAX_GAP = 16
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _DATA_LINE = re.compile(rb"(?m)^data: ?([\[{].*?)\r?$")
 _HIDING = re.compile(rb"\\u00[2-7]|\\/")
@@ -32,6 +35,7 @@ class _Unit:
 @dataclass(slots=True)
 class _Joined:
     rewriter: Rewriter
+    last_unit: int
     waiting: deque[tuple[_Unit, RawString, bytes]] = field(default_factory=deque)
 
 
@@ -47,6 +51,7 @@ class Deltas:
         self._joined: dict[JsonPath, _Joined] = {}
         self._units: deque[_Unit] = deque()
         self._held_bytes = 0
+        self._count = 0
 
     @property
     def withholds(self) -> bool:
@@ -62,12 +67,17 @@ class Deltas:
         """
         start, end = json_at
         entry = _Unit(data=bytearray(unit))
+        self._count += 1
         self._units.append(entry)
         self._held_bytes += len(unit)
         if start < end and len(unit) <= MAX_UNIT and (self._joined or self._is_suspect(unit[start:end])):
             self._join(entry, unit[start:end], start)
-        if self._held_bytes > _MAX_HELD and self._units[0].pending:
-            self._finish_texts()
+        too_much = self._held_bytes > _MAX_HELD
+        for path in [
+            path for path, joined in self._joined.items() if too_much or self._count - joined.last_unit > _MAX_GAP
+        ]:
+            joined = self._joined.pop(path)
+            self._settle(joined, joined.rewriter.finish())
         return self._released()
 
     def finish(self) -> list[bytes]:
@@ -85,7 +95,8 @@ class Deltas:
             plain = decoded(content) if string.escaped else content
             joined = self._joined.get(string.path)
             if joined is None:
-                joined = _Joined(rewriter=Rewriter(self._finder))
+                joined = _Joined(rewriter=Rewriter(self._finder), last_unit=self._count)
+            joined.last_unit = self._count
             at = RawString(string.path, start + string.start, start + string.end, string.escaped)
             joined.waiting.append((entry, at, plain))
             entry.pending += 1

@@ -26,6 +26,7 @@ _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\.")
 _CLASSES = ((b"abcdefghijklmnopqrstuvwxyz", 26), (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 26), (b"0123456789", 10))
 _CLASS_OF = {byte: letters for letters, _ in _CLASSES for byte in letters}
 _CHECKED = 5
+_RETRIES = 64
 _KEPT_CLAIMS = ("sub", "exp", "iat", "nbf")
 _MAX_JWT = 16_384
 
@@ -99,18 +100,27 @@ class Pseudonyms:
         found = self._ordinals.get(value)
         if found is None:
             number = len(self._ordinals) + 1
-            out = bytearray(value)
-            kept = self._kept_positions(value)
-            for place in reversed(range(len(value))):
-                letters = _CLASS_OF.get(value[place])
-                if letters is not None and place not in kept:
-                    number, digit = divmod(number, len(letters))
-                    out[place] = letters[digit]
-                elif value[place] > 0x7F:
-                    out[place] = ord("x")
-            found = self._ordinals[value] = bytes(out)
+            found = self._written(value, number)
+            for _ in range(_RETRIES):
+                if found != value and found not in self._issued:
+                    break
+                number += 1
+                found = self._written(value, number)
+            self._ordinals[value] = found
             self._issued.add(found)
         return found
+
+    def _written(self, value: bytes, number: int) -> bytes:
+        out = bytearray(value)
+        kept = self._kept_positions(value)
+        for place in reversed(range(len(value))):
+            letters = _CLASS_OF.get(value[place])
+            if letters is not None and place not in kept:
+                number, digit = divmod(number, len(letters))
+                out[place] = letters[digit]
+            elif value[place] > 0x7F:
+                out[place] = ord("x")
+        return bytes(out)
 
     def _stream(self, label: bytes, size: int) -> bytes:
         out = b""
