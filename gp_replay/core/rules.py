@@ -36,7 +36,7 @@ class Volatile:
         if self.role and self.role != role:
             return False
         pattern = "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", self.path))
-        return not self.path or re.fullmatch(pattern, path) is not None
+        return not self.path or re.fullmatch(pattern, path, re.DOTALL) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
