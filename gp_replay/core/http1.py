@@ -119,6 +119,8 @@ class _At(Enum):
 class _Reader:
     """What requests and responses share. See `feed`."""
 
+    _first_bytes = b""
+
     def __init__(self, limits: HeadLimits | None = None) -> None:
         self._limits = limits or HeadLimits()
         self._at = _At.HEAD
@@ -235,6 +237,8 @@ class _Reader:
         search_from = max(0, len(kept) - 3)
         before = len(kept)
         kept += data[position : position + self._limits.max_head_bytes + 1]
+        if not kept.startswith(self._first_bytes[: len(kept)]):
+            raise WireError("not HTTP/1")
         found = _HEAD_END.search(kept, search_from)
         if found is None or found.end() > self._limits.max_head_bytes:
             if len(kept) > self._limits.max_head_bytes:
@@ -295,14 +299,13 @@ class _Reader:
 
     def _read_trailers(self, data: bytes, position: int, items: list[Item]) -> tuple[int, bool]:
         kept = self._kept
+        end = data.find(b"\n", position)
+        kept += data[position:] if end < 0 else data[position : end + 1]
         if len(kept) > self._limits.max_head_bytes:
             raise WireError("trailers over the limit", status=431)
-        end = data.find(b"\n", position)
         if end < 0:
-            kept += data[position:]
             return len(data), False
-        kept += data[position : end + 1]
-        if not kept.strip(b"\r\n") or kept.endswith((b"\n\r\n", b"\n\n")):
+        if kept in (b"\n", b"\r\n") or kept.endswith((b"\n\r\n", b"\n\n")):
             trailers = _fields(bytes(kept), self._limits)
             kept.clear()
             self._complete(end + 1, items, trailers)
@@ -326,6 +329,8 @@ class RequestReader(_Reader):
 
 class ResponseReader(_Reader):
     """Reads what a server sends. Whether an answer has a body depends on the request: see `expect`."""
+
+    _first_bytes = b"HTTP/1."
 
     def __init__(self, limits: HeadLimits | None = None) -> None:
         super().__init__(limits)
