@@ -117,20 +117,33 @@ def render_deflate(parameters: DeflateParameters, *, offered: bytes) -> bytes | 
     """
     needs_bits = parameters.client_max_window_bits < 15
     for offer in deflate_only(offered).split(b","):
-        names = {item.partition(b"=")[0].strip().lower() for item in offer.split(b";")[1:]}
-        if not offer.strip() or (needs_bits and b"client_max_window_bits" not in names):
+        parts = [item.partition(b"=") for item in offer.split(b";")[1:]]
+        given = {name.strip().lower(): value.strip(b' "') for name, _, value in parts}
+        if not offer.strip() or (needs_bits and b"client_max_window_bits" not in given):
+            continue
+        # An answer may not ask for a larger window than the offer allows (RFC 7692 section 7.1.2).
+        if parameters.server_max_window_bits > _bits(given.get(b"server_max_window_bits")):
+            continue
+        if needs_bits and parameters.client_max_window_bits > _bits(given.get(b"client_max_window_bits")):
             continue
         answer = ["permessage-deflate"]
-        if parameters.server_no_context_takeover or b"server_no_context_takeover" in names:
+        if parameters.server_no_context_takeover or b"server_no_context_takeover" in given:
             answer.append("server_no_context_takeover")
         if parameters.client_no_context_takeover:
             answer.append("client_no_context_takeover")
-        if parameters.server_max_window_bits < 15 or b"server_max_window_bits" in names:
+        if parameters.server_max_window_bits < 15 or b"server_max_window_bits" in given:
             answer.append(f"server_max_window_bits={parameters.server_max_window_bits}")
         if needs_bits:
             answer.append(f"client_max_window_bits={parameters.client_max_window_bits}")
         return "; ".join(answer).encode("ascii")
     return None
+
+
+def _bits(offered: bytes | None) -> int:
+    """The largest window an offer allows; one that makes no sense allows none."""
+    if not offered:
+        return 15
+    return int(offered) if offered.isdigit() and len(offered) <= 2 else 0
 
 
 class FrameReader:

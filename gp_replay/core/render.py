@@ -150,7 +150,8 @@ class HandshakeRenderer:
         """The head as recorded, with this client's accept key, and of the extensions what both sides have."""
         recorded = negotiated_deflate(head.headers)
         answer = render_deflate(recorded, offered=self._offered) if recorded else None
-        self.deflate = recorded if answer else None
+        # The answer may hold more than was recorded: a client can ask us to drop the context after each message.
+        self.deflate = negotiated_deflate(((b"sec-websocket-extensions", answer),)) if answer else None
         headers: list[tuple[bytes, bytes]] = []
         for name, value in head.headers:
             match name.lower():
