@@ -305,7 +305,7 @@ class _Reader:
             raise WireError("trailers over the limit", status=431)
         if end < 0:
             return len(data), False
-        if kept in (b"\n", b"\r\n") or kept.endswith((b"\n\r\n", b"\n\n")):
+        if (len(kept) <= 2 and not kept.strip(b"\r\n")) or kept.endswith((b"\n\r\n", b"\n\n")):
             trailers = _fields(bytes(kept), self._limits)
             kept.clear()
             self._complete(end + 1, items, trailers)
