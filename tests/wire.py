@@ -15,7 +15,7 @@ T = TypeVar("T")
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def run(work: Coroutine[Any, Any, T], seconds: float = 20.0) -> T:
+def run(work: Coroutine[Any, Any, T], seconds: float = 10.0) -> T:
     """Runs a test's coroutine; a hang is a failure."""
 
     async def bounded() -> T:

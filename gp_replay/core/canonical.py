@@ -30,6 +30,7 @@ __all__ = [
     "Plain",
     "body_of",
     "fingerprint",
+    "literal_digest",
     "message_form",
     "path_of",
     "request_form",
@@ -99,7 +100,8 @@ def literal_digest(target: bytes, body: bytes) -> bytes:
 def request_form(head: RequestHead, body: bytes, *, role: str, rules: Rules) -> Form:
     """The form of a request, or of the handshake of a connection (then with the offered subprotocols)."""
     path = path_of(head.target)
-    media = media_type(head.headers).decode("latin-1")
+    # Without a body its type says nothing, and clients differ in whether they send it.
+    media = media_type(head.headers).decode("latin-1") if body else ""
     walk = _Walk()
     plain: dict[str, Plain] = {
         "method": head.method.decode("latin-1"),

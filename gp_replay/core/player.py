@@ -25,7 +25,7 @@ from gp_replay.core.acts import Action, Claim, Open, Outcome, Over, Pending, Ref
 from gp_replay.core.canonical import literal_digest, path_of, request_form
 from gp_replay.core.explain import Recorded, Request
 from gp_replay.core.matching import Refusal, Shelf
-from gp_replay.core.model import Close, Event, Protocol, Side
+from gp_replay.core.model import Close, End, Event, Gone, Protocol, Side
 from gp_replay.core.openings import Openings
 from gp_replay.core.playing import Candidate, Playing
 from gp_replay.core.rules import Rules
@@ -379,7 +379,9 @@ class Player:
         self._served[lead.recorded.number] = True
         if lead.script.entry.protocol is Protocol.HTTP:
             return [Over(live=playing.live, whole=lead.script.entry.complete)]
-        return [] if lead.script.left_by_them or lead.script.cut else [Over(live=playing.live, whole=True)]
+        # Where the recorded server said no farewell, the client ended it, and this one may stay as long as it likes.
+        farewell = any(isinstance(step.event, Close | Gone | End) for step in lead.script.steps)
+        return [Over(live=playing.live, whole=True)] if farewell else []
 
     # Opening
 

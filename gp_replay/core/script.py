@@ -87,8 +87,6 @@ class StreamScript:
         part: whose steps these are.
         head: the request that opened it.
         cues, steps: in recorded order.
-        left_by_them: the other part ended the conversation, so after the last step its next move is free.
-        cut: the recording stopped before the conversation did.
         problem: why it cannot be played, or "".
         digest: equal for streams whose whole conversation is canonically equal.
     """
@@ -98,8 +96,6 @@ class StreamScript:
     head: RequestHead
     cues: tuple[Cue, ...]
     steps: tuple[Step, ...]
-    left_by_them: bool
-    cut: bool
     problem: str
     digest: bytes
 
@@ -186,8 +182,6 @@ def _compile_stream(events: tuple[Event, ...], entry: StreamEntry, part: Side, r
         head=head,
         cues=tuple(cues),
         steps=tuple(steps),
-        left_by_them=_left_by(part.other, events),
-        cut=any(isinstance(event, Gone) and event.how is How.CUT for event in events),
         problem=_problem(events),
         digest=whole.digest(),
     )
@@ -251,11 +245,6 @@ def _answer_after_request(steps: list[Step], cues: list[Cue]) -> list[Step]:
         else Step(event=step.event, cues=1, after_us=step.after_us, follows_step=number > 0, digest=step.digest)
         for number, step in enumerate(steps)
     ]
-
-
-def _left_by(side: Side, events: tuple[Event, ...]) -> bool:
-    enders = [event.side for event in events if isinstance(event, Close | Gone)]
-    return bool(enders) and enders[0] is side
 
 
 def _problem(events: tuple[Event, ...]) -> str:

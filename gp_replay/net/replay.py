@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from gp_replay.core.acts import Action, Claim, Over, Pending, Refuse, Send, Tally
 from gp_replay.core.explain import Request
 from gp_replay.core.frames import FrameReader, FrameWriter
-from gp_replay.core.http1 import Body, Complete, Item, RequestLine, RequestReader, is_websocket_upgrade
+from gp_replay.core.http1 import Body, Complete, Item, RequestLine, RequestReader, is_websocket_upgrade, wants_close
 from gp_replay.core.identity import owner_of
 from gp_replay.core.matching import Refusal
 from gp_replay.core.model import (
@@ -320,7 +320,7 @@ class _LiveClient(asyncio.Protocol):
         match outcome:
             case Refusal():
                 server.detach(live)
-                self._miss(outcome, keep=not websocket and line.version == b"HTTP/1.1")
+                self._miss(outcome, keep=not websocket and not wants_close(line.version, line.headers))
                 return
             case Claim():
                 self._label, script = outcome.label, outcome.script
