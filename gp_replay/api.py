@@ -39,7 +39,7 @@ from gp_replay.report.receipt import CassetteUsed, Receipt
 from gp_replay.settings import command_variables, load_rules
 from gp_replay.store import CassetteFile, CassetteWriter, find_cassettes, next_revision
 
-__all__ = ["Recorded", "Recording", "Replay", "record", "replay"]
+__all__ = ["Recorded", "Recording", "Replay", "default_redaction", "record", "replay"]
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Listen: TypeAlias = str | Sequence[str]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from gp_replay.core.json_strings import JsonPath, RawString, decoded, json_strings, write_back
 from gp_replay.core.rewriter import Finder, Rewriter
 
-__all__ = ["Deltas", "EventStreamDeltas"]
+__all__ = ["MAX_UNIT", "Deltas", "EventStreamDeltas"]
 
 MAX_UNIT = 4096
 # A delta of four characters comes in an event of some 250 bytes: a JWT of 800 characters holds back so much.

@@ -20,6 +20,7 @@ from gp_replay.core.model import Close, Fragment, Headers, Message, Opcode, Ping
 from gp_replay.errors import WireError
 
 __all__ = [
+    "MAX_MESSAGE_BYTES",
     "DeflateParameters",
     "FrameReader",
     "FrameWriter",
