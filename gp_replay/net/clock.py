@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-__all__ = ["Clock", "utc_now"]
+__all__ = ["Clock", "utc_now", "utc_seconds"]
 
 
 class Clock:
@@ -28,3 +28,8 @@ class Clock:
 def utc_now() -> str:
     """Date and time in UTC, ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc_seconds() -> int:
+    """Whole seconds since 1970."""
+    return int(time.time())
