@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
 from gp_replay.demo.tokens import subprotocols_with
@@ -100,7 +100,7 @@ async def converse(
     except InvalidStatus as refused:
         body = " ".join((refused.response.body or b"").decode(errors="replace").split())
         raise ConversationFailed(f"refused with HTTP {refused.response.status_code}: {body[:2000]}") from None
-    except (OSError, InvalidHandshake) as problem:
+    except (OSError, WebSocketException) as problem:
         raise ConversationFailed(f"cannot connect to {url}: {problem}") from None
 
 

@@ -117,7 +117,8 @@ class Conversation:
             if await self._use_tools(plan.tool_calls[:_MAX_CALLS], turn, run):
                 break
         answer = await self._answer(turn, run)
-        turn.append(said("assistant", answer.text))
+        if answer.text:
+            turn.append(said("assistant", answer.text))
         self.turns.append(turn)
         await self._event(
             "agent_completed",

@@ -177,6 +177,8 @@ async def _events(base: str, body: dict[str, object]) -> AsyncGenerator[str]:
 
 
 async def _lines(url: SplitResult, body: bytes) -> AsyncGenerator[str]:
+    if not url.hostname:
+        raise LlmFailed("the LLM's URL names no host")
     port = url.port or (443 if url.scheme == "https" else 80)
     reader, writer = await asyncio.open_connection(
         url.hostname, port, ssl=True if url.scheme == "https" else None, limit=_MAX_LINE

@@ -19,6 +19,7 @@ _USD = {
     "storage": (310, 318, 325, 331),
 }
 _MAX_EXPRESSION = 200
+_ALPHABET = frozenset("0123456789.+-*/%() ")
 _MAX_NUMBER = 1e15
 """Beyond it a float no longer holds every whole number."""
 _MAX_EXPONENT = 64
@@ -121,6 +122,9 @@ def calculate(expression: str) -> int | float:
     """
     if len(expression) > _MAX_EXPRESSION:
         raise ValueError("the expression is too long")
+    # Python's parser warns about names glued to numbers, and knows numbers that are not arithmetic here: 1j, 0x1.
+    if not _ALPHABET.issuperset(expression):
+        raise ValueError("not an arithmetic expression")
     try:
         value = _value(ast.parse(expression.strip(), mode="eval").body)
     except ZeroDivisionError:

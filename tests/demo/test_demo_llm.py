@@ -101,12 +101,19 @@ def test_silent_model_is_given_up() -> None:
         ask(Answer([OK], hang=True), timeout_s=0.05)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:{free}", "http://127.0.0.1:99999", "http://no host"])
-def test_model_that_is_not_there_is_a_failure(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://127.0.0.1:{free}", "cannot be reached"),
+        ("http://127.0.0.1:99999", "cannot be reached"),
+        ("127.0.0.1", "names no host"),
+    ],
+)
+def test_model_that_is_not_there_is_a_failure(url: str, problem: str) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         client = LlmClient(url=url.format(free=bound.getsockname()[1]), model="m")
-        with pytest.raises(LlmFailed, match="cannot be reached"):
+        with pytest.raises(LlmFailed, match=problem):
             asyncio.run(client.chat(HELLO, max_tokens=5))
 
 
