@@ -91,6 +91,10 @@ def test_messages_are_counted_with_their_sizes() -> None:
     assert (entry.messages, entry.body_bytes, entry.status) == (2, 8, 101)
 
 
+def test_an_interim_response_is_no_answer() -> None:
+    assert index(opened(1), *asked(1), answered(1, 103)).footer().entries[0].status == 0
+
+
 def test_entries_stand_by_number_whatever_the_order_of_events() -> None:
     footer = index(opened(3), opened(1), *asked(3), opened(2), *asked(1)).footer()
     assert [entry.stream for entry in footer.entries] == [1, 2, 3]

@@ -31,6 +31,8 @@ CONTENT = (
     "message_delta",
     "1234567890123456",
     "internationalization",
+    "version20241022beta",
+    "gpt4turbopreview16k",
     "the quick brown fox",
     "São Paulo 1234567890",
     "call_" + "a1" * 200,
