@@ -7,7 +7,7 @@ times count as differences, but are marked volatile, so that a reader can tell n
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
@@ -99,14 +99,17 @@ def diff_cassettes(a: Cassette, b: Cassette) -> Diff:
 
 
 def diff_lines(diff: Diff) -> Iterator[str]:
-    """The differences as lines without line ends, safe to print."""
+    """The differences as lines without line ends, safe to print.
+
+    A volatile value that recurs in a stream, like an id in every event, is told once; `diff_plain` tells all.
+    """
     yield f"A  {diff.a}"
     yield f"B  {diff.b}"
     for (label_a, label_b), group in groupby(diff.findings, key=lambda finding: (finding.a, finding.b)):
         yield ""
         yield from _heading(label_a, label_b)
-        for finding in group:
-            yield from _difference_lines(finding.difference)
+        for difference, times in _merged(group):
+            yield from _difference_lines(difference, times)
     took_a, took_b = diff.took_us
     yield ""
     took = f"they took {milliseconds(took_a)} ms in A, {milliseconds(took_b)} ms in B"
@@ -217,8 +220,21 @@ def _heading(a: str, b: str) -> Iterator[str]:
             yield f"B {b}"
 
 
-def _difference_lines(difference: Difference) -> Iterator[str]:
+def _merged(findings: Iterable[Finding]) -> Iterable[tuple[Difference, int]]:
+    """Differences with how often they occur: volatile ones with the same values are one, at their first place."""
+    merged: dict[Hashable, tuple[Difference, int]] = {}
+    for number, finding in enumerate(findings):
+        found = finding.difference
+        key: Hashable = (found.a, found.b) if found.volatile in ("id", "time") else number
+        first, times = merged.get(key, (found, 0))
+        merged[key] = (first, times + 1)
+    return merged.values()
+
+
+def _difference_lines(difference: Difference, times: int) -> Iterator[str]:
     volatile = f"  (volatile: {difference.volatile})" if difference.volatile else ""
+    if times > 1:
+        volatile += f"  and at {_count(times - 1, 'more place')}"
     if difference.kind is Kind.STREAM:
         yield f"    {difference.a or difference.b}"
         return

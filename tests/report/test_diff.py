@@ -215,7 +215,19 @@ def test_the_lines_name_the_streams_once_and_both_values() -> None:
     ]
 
 
-def test_the_command_s_exit_code_and_redaction_are_facts_of_the_cassette() -> None:
+def test_a_volatile_value_in_every_event_is_told_once_in_lines_and_everywhere_in_data() -> None:
+    def streamed(name: str) -> list[Event]:
+        return sse(1, *(f'data: {{"id":"chatcmpl-{name}","n":{n}}}' for n in range(3)))
+
+    found = diff([streamed("Ab12Cd34Ef56")], [streamed("Zy98Xw76Vu54")])
+    assert [line for line in diff_lines(found) if "volatile" in line] == [
+        "    body  response event 1: data.id  (volatile: id)  and at 2 more places",
+        "3 differences, 3 of them volatile",
+    ]
+    assert len(diff_plain(found)["differences"]) == 3  # type: ignore[arg-type]
+
+
+def test_how_a_cassette_was_recorded_is_a_fact_of_the_cassette() -> None:
     one = cassette(ask(1, "GET", "/x"))
     other = MemoryCassette(replace(one.header, redaction=("off",)), one.events(1))
     found = diff_cassettes(one, other)
