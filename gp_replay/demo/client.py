@@ -105,13 +105,14 @@ async def converse(
 
 
 async def _converse(url: str, token: str, subprotocol: bool, turns: Sequence[str], seen: list[SeenMessage]) -> Seen:
-    # No pings of our own and no proxy: nothing on the wire but the script.
+    # No pings of our own and no proxy: nothing on the wire but the script. The caller's timeout counts for all of it.
     async with connect(
         url,
         additional_headers=None if subprotocol else {"Authorization": f"Bearer {token}"},
         subprotocols=[Subprotocol(item) for item in subprotocols_with(token)] if subprotocol else None,
         user_agent_header="gp-replay-demo",
         ping_interval=None,
+        open_timeout=None,
         proxy=None,
     ) as connection:
         began = time.monotonic_ns()

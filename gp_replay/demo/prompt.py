@@ -67,9 +67,8 @@ def _is_answer(message: ChatMessage) -> bool:
 
 
 def _example(
-    question: str, tool: str, arguments: dict[str, object], results: dict[str, object], answer: str
+    call_id: str, question: str, tool: str, arguments: dict[str, object], results: dict[str, object], answer: str
 ) -> list[ChatMessage]:
-    call_id = f"example_{tool}_{len(question)}"
     return [
         said("user", question),
         tool_call(call_id, tool, json.dumps(arguments)),
@@ -80,6 +79,7 @@ def _example(
 
 _EXAMPLES = (
     _example(
+        "example_1",
         "What did storage cost in 2025-05?",
         "cost_lookup",
         {"service": "storage", "month": "2025-05"},
@@ -88,6 +88,7 @@ _EXAMPLES = (
         "to a cheaper storage class.",
     ),
     _example(
+        "example_2",
         "Calculate 310 * 12.",
         "calculator",
         {"expression": "310 * 12"},
@@ -96,6 +97,7 @@ _EXAMPLES = (
         "and set an alert before it is used up.",
     ),
     _example(
+        "example_3",
         "What did network cost in 2025-06?",
         "cost_lookup",
         {"service": "network", "month": "2025-06"},
@@ -104,6 +106,7 @@ _EXAMPLES = (
         "one region.",
     ),
     _example(
+        "example_4",
         "Calculate 95 + 310.",
         "calculator",
         {"expression": "95 + 310"},
@@ -111,6 +114,7 @@ _EXAMPLES = (
         "95 + 310 is 405 US dollars, the cost of both services. To save money, look at the larger of the two first.",
     ),
     _example(
+        "example_5",
         "What did database cost in 2025-07?",
         "cost_lookup",
         {"service": "database", "month": "2025-07"},
