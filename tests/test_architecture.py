@@ -37,7 +37,7 @@ RANKS = {
 
 # A core module imports errors, and core modules of the layers above its own in this list.
 CORE_LAYERS = (
-    "json_strings model places plain pseudonym records rewriter secret_rules shapes timing",
+    "json_strings model places plain pseudonym records rewriter secret_rules shapes sse timing",
     "coding deltas document_reading entries frames http1 identity index layouts migrations rules secret_scan",
     "codec document recorder redaction routing",
     "canonical",

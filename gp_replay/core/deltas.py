@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from gp_replay.core.json_strings import JsonPath, RawString, decoded, json_strings, write_back
 from gp_replay.core.rewriter import Finder, Rewriter
+from gp_replay.core.sse import data_lines
 
 __all__ = ["MAX_UNIT", "Deltas", "EventStreamDeltas"]
 
@@ -22,8 +23,9 @@ _MAX_HELD = 65_536
 # Other events may come in between (pings, other paths), but a text that has not gone on for so many has ended.
 _MAX_GAP = 16
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
-_DATA_LINE = re.compile(rb"(?m)^data: ?([\[{].*?)\r?$")
-_HIDING = re.compile(rb"\\u00[2-7]|\\/")
+_LINE_END = re.compile(rb"\n")
+# Texts that take turns (n choices, parallel tool calls) say so beside the delta.
+_INDEX = re.compile(rb"\"(?:[a-z]+_)?index\":[ ]?(\d{1,6})")
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class Deltas:
 
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
-        self._joined: dict[JsonPath, _Joined] = {}
+        self._joined: dict[tuple[JsonPath, tuple[bytes, ...]], _Joined] = {}
         self._units: deque[_Unit] = deque()
         self._held_bytes = 0
         self._count = 0
@@ -63,14 +65,16 @@ class Deltas:
 
         Args:
             unit: an event or message.
-            json_at: where its JSON stands; an empty span when it has none.
+            json_at: where its JSON stands, or its text when it is none; an empty span when it has neither.
         """
         start, end = json_at
-        entry = _Unit(data=bytearray(unit))
         self._count += 1
+        if not self._joined and (start == end or len(unit) > MAX_UNIT or not self._is_suspect(unit[start:end])):
+            return [unit]
+        entry = _Unit(data=bytearray(unit))
         self._units.append(entry)
         self._held_bytes += len(unit)
-        if start < end and len(unit) <= MAX_UNIT and (self._joined or self._is_suspect(unit[start:end])):
+        if start < end and len(unit) <= MAX_UNIT:
             self._join(entry, unit[start:end], start)
         too_much = self._held_bytes > _MAX_HELD
         for path in [
@@ -87,13 +91,18 @@ class Deltas:
 
     def _is_suspect(self, text: bytes) -> bool:
         """Whether any string may end in the beginning of something, or hide it behind escapes."""
-        return _HIDING.search(text) is not None or self._finder.suspects(text)
+        if text[:1] not in (b"{", b"[", b'"'):
+            text += b'"'  # the text as a whole is the string
+        return b"\\u00" in text or b"\\/" in text or self._finder.suspects(text)
 
     def _join(self, entry: _Unit, text: bytes, start: int) -> None:
-        for string in json_strings(text):
+        is_json = text[:1] in (b"{", b"[", b'"')
+        index = tuple(_INDEX.findall(text)) if is_json else ()
+        for string in json_strings(text) if is_json else [RawString((), 0, len(text), False)]:
             content = text[string.start : string.end]
             plain = decoded(content) if string.escaped else content
-            joined = self._joined.get(string.path)
+            path = (string.path, index)
+            joined = self._joined.get(path)
             if joined is None:
                 joined = _Joined(rewriter=Rewriter(self._finder), last_unit=self._count)
             joined.last_unit = self._count
@@ -102,9 +111,9 @@ class Deltas:
             entry.pending += 1
             self._settle(joined, joined.rewriter.feed(plain))
             if joined.waiting:
-                self._joined[string.path] = joined
+                self._joined[path] = joined
             else:
-                self._joined.pop(string.path, None)
+                self._joined.pop(path, None)
 
     def _settle(self, joined: _Joined, pieces: list[bytes]) -> None:
         for piece in pieces:
@@ -129,10 +138,17 @@ class Deltas:
 
 
 class EventStreamDeltas:
-    """`Deltas` over an event stream that comes in pieces, each of which may hold many events or a part of one."""
+    """`Deltas` over an event stream that comes in pieces, each of which may hold many events or a part of one.
 
-    def __init__(self, finder: Finder) -> None:
+    Args:
+        finder: see `Deltas`.
+        lines: every line is a unit (NDJSON), not an event.
+    """
+
+    def __init__(self, finder: Finder, *, lines: bool = False) -> None:
         self._deltas = Deltas(finder)
+        self._lines = lines
+        self._unit_end = _LINE_END if lines else _EVENT_END
         self._partial = b""
         self._lengths: deque[int] = deque()
         self._ready = bytearray()
@@ -140,9 +156,13 @@ class EventStreamDeltas:
     def feed(self, piece: bytes) -> list[bytes]:
         """Takes a piece; returns the pieces that are decided now, in order."""
         self._lengths.append(len(piece))
-        text = self._partial + piece
+        text = self._partial + piece if self._partial else piece
+        if piece.endswith(b"\n\n") and not self._lines and text.find(b"\n\n") == len(text) - 2 and b"\r" not in text:
+            self._take(text)  # as nearly all come: one event, whole
+            self._partial = b""
+            return self._pieces()
         position = 0
-        for found in _EVENT_END.finditer(text):
+        for found in self._unit_end.finditer(text):
             self._take(text[position : found.end()])
             position = found.end()
         self._partial = text[position:]
@@ -160,10 +180,19 @@ class EventStreamDeltas:
             self._ready += unit
         return self._pieces()
 
-    def _take(self, event: bytes) -> None:
-        found = _DATA_LINE.search(event)
-        for unit in self._deltas.feed(event, json_at=found.span(1) if found else (0, 0)):
-            self._ready += unit
+    def _take(self, unit: bytes) -> None:
+        for decided in self._deltas.feed(unit, json_at=self._data_at(unit)):
+            self._ready += decided
+
+    def _data_at(self, unit: bytes) -> tuple[int, int]:
+        if self._lines:
+            return 0, len(unit.rstrip(b"\r\n"))
+        if unit.startswith(b"data: ") and unit.find(b"\n") == len(unit) - 2:
+            return 6, len(unit) - 2
+        if len(unit) > MAX_UNIT:
+            return 0, 0
+        lines = data_lines(unit)
+        return (lines[0][0], lines[-1][1]) if lines else (0, 0)
 
     def _pieces(self) -> list[bytes]:
         out: list[bytes] = []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["JsonPath", "RawString", "decoded", "json_strings", "write_back"]
+__all__ = ["JsonPath", "RawString", "Unescaped", "cut_escape", "decoded", "json_strings", "unescaped", "write_back"]
 
 JsonPath: TypeAlias = tuple[str | int, ...]
 
@@ -15,6 +16,9 @@ _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|[{}\[\],:]', re.DOTALL)
 _UNIT = re.compile(rb"\\u([0-9a-fA-F]{4})|\\(.)|[^\\]+", re.DOTALL)
 _SIMPLE = {0x6E: b"\n", 0x74: b"\t", 0x72: b"\r", 0x62: b"\b", 0x66: b"\f"}
 _MAX_DEPTH = 64
+# Characters that need no escape, and line breaks; quotes and backslashes would change what is a string.
+_NEEDLESS = re.compile(rb"\\+(?:u00((?:[3-6][0-9A-Fa-f])|2[013-9A-Fa-f]|0[9ADad]|5[0-9ABDEFabdef]|7[0-9A-Ea-e])|/)")
+_CUT_ESCAPE = re.compile(rb"\\(?:u(?:0(?:0[0-7]?)?)?)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +105,68 @@ def write_back(raw: bytes, changed: bytes) -> bytes:
         elif end - start == 6 and len(new) == 1:
             out[start:end] = b"\\u%04x" % new[0]
     return bytes(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Unescaped:
+    """Raw text with its needless escapes (``\\u0073``, ``\\/``, however deeply nested) read as what they stand for.
+
+    Attributes:
+        text: to look at.
+    """
+
+    text: bytes
+    _at: tuple[int, ...]  # where each escape's character stands in `text`
+    _raw: tuple[tuple[int, int], ...]  # and the escape in the raw text
+    _source: bytes
+
+    def raw_offset(self, offset: int) -> int:
+        """Where in the raw text the character at ``offset`` of `text` begins."""
+        before = bisect_left(self._at, offset)
+        return offset if before == 0 else self._raw[before - 1][1] + offset - self._at[before - 1] - 1
+
+    def raw_data(self, start: int, data: bytes) -> bytes:
+        """What to write in the raw text so that ``data`` stands at ``start`` of `text`: an escape stays one."""
+        out: list[bytes] = []
+        position = start
+        for index in range(bisect_left(self._at, start), len(self._at)):
+            place = self._at[index]
+            if place >= start + len(data):
+                break
+            low, high = self._raw[index]
+            character = data[place - start]
+            same = character == self.text[place]
+            out += [
+                data[position - start : place - start],
+                self._source[low:high] if same else self._source[low : high - 2] + b"%02x" % character,
+            ]
+            position = place + 1
+        return b"".join([*out, data[position - start :]])
+
+
+def unescaped(raw: bytes, *, start: int = 0) -> Unescaped | None:
+    """``raw`` without needless escapes from ``start`` on; None when it has none."""
+    if b"\\u00" not in raw and b"\\/" not in raw:
+        return None
+    at: list[int] = []
+    spans: list[tuple[int, int]] = []
+    parts: list[bytes] = []
+    position = size = 0
+    for found in _NEEDLESS.finditer(raw, start):
+        parts += [raw[position : found.start()], bytes.fromhex(found[1].decode()) if found[1] else b"/"]
+        size += found.start() - position + 1
+        at.append(size - 1)
+        spans.append(found.span())
+        position = found.end()
+    if not at:
+        return None
+    return Unescaped(b"".join([*parts, raw[position:]]), tuple(at), tuple(spans), raw)
+
+
+def cut_escape(raw: bytes) -> int:
+    """Where an escape begins that the end of ``raw`` may cut; ``len(raw)`` when none does."""
+    size = len(raw)
+    if b"\\" not in raw[-5:]:
+        return size
+    found = _CUT_ESCAPE.search(raw, max(0, size - 5))
+    return size if found is None else len(raw[: found.start()].rstrip(b"\\"))

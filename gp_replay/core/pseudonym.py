@@ -20,9 +20,9 @@ SHORT = 20
 """Values shorter than this become ordinals."""
 
 _PREFIX = re.compile(
-    rb"sk-(?:ant-|proj-|or-|live-|test-)?(?:api\d\d-)?|AIza|github_pat_|gh[opusr]_|AKIA|ASIA|xai-|glpat-|xox[abprs]-|hf_|pk-"
+    rb"sk-(?:ant-|proj-|or-|live-|test-|svcacct-|admin-)?(?:api\d\d-|v1-)?|AIza|github_pat_|gh[opusr]_|AKIA|ASIA|xai-|glpat-|xox[abprs]-|hf_|pk-"
 )
-_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\.")
+_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|\\+u[0-9A-Fa-f]{4}|\\+.", re.DOTALL)
 _CLASSES = ((b"abcdefghijklmnopqrstuvwxyz", 26), (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 26), (b"0123456789", 10))
 _CLASS_OF = {byte: letters for letters, _ in _CLASSES for byte in letters}
 _CHECKED = 5
@@ -69,18 +69,19 @@ class Pseudonyms:
         places = [place for place, byte in enumerate(signature) if byte in _CLASS_OF]
         if len(places) >= 12 and self._is_own(signature, places):
             return token
-        kept = {name: claims[name] for name in _KEPT_CLAIMS if name in claims}
+        kept = {name: claims[name] for name in _KEPT_CLAIMS if isinstance(claims.get(name), str | int | float)}
         size = len(decode_segment(payload) or b"")
         body = orjson.dumps(kept)
         while len(body) > size:
             kept.popitem()
             body = orjson.dumps(kept)
         body += b" " * (size - len(body))
-        stream = self._stream(b"jwt" + token, max(1, len(places)))
-        dead = _fill(signature, places, stream)
         if len(places) >= 12:
-            dead = self._checked(dead, places)
-        return b".".join((header, urlsafe_b64encode(body).rstrip(b"="), dead))
+            dead = self._checked(_fill(signature, places, self._stream(b"jwt" + token, len(places))), places)
+        else:
+            dead = _fill(signature, places, bytes(len(places)))  # too short for a check: always the same
+        made = b".".join((header, urlsafe_b64encode(body).rstrip(b"="), dead))
+        return made if len(made) == len(token) else self.credential(token)
 
     def _kept_positions(self, value: bytes) -> set[int]:
         prefix = _PREFIX.match(value)

@@ -15,6 +15,7 @@ from typing import TypeVar
 from gp_replay.core.deltas import MAX_UNIT, Deltas, EventStreamDeltas
 from gp_replay.core.http1 import media_type
 from gp_replay.core.identity import subprotocol_token
+from gp_replay.core.json_strings import cut_escape, unescaped
 from gp_replay.core.model import (
     Close,
     End,
@@ -32,14 +33,16 @@ from gp_replay.core.model import (
 from gp_replay.core.pseudonym import Pseudonyms, decode_segment, encode_segment
 from gp_replay.core.rewriter import Edit, Rewriter, apply_edits
 from gp_replay.core.secret_rules import (
+    BARE_NAMES,
     HEADER_NAMES,
-    Span,
-    ends_suspiciously,
-    find_secrets,
+    NAMES,
+    is_credential,
     is_secret_value,
+    normal_name,
     secret_literals,
-    unfinished_from,
 )
+from gp_replay.core.secret_scan import SecretScanner
+from gp_replay.errors import UsageError
 
 __all__ = ["RedactionRules", "Redactor", "SecretClasses", "StreamRedactor", "secret_literals"]
 
@@ -47,6 +50,7 @@ _PARAMETER = re.compile(rb"([?&;#]|^)([^=&?;#\s]{1,128})=([^&;#\s]*)")
 _URL_HEADERS = frozenset({b"referer", b"location", b"link", b"content-location", b"origin", b"refresh"})
 _COOKIE_PAIR = re.compile(rb"([^=;\s]+)=(\"?)([^;\"]*)")
 _JSON_START = re.compile(rb"\s*[\w:/,.-]{0,24}[\[{]")
+_LINE_MEDIA = frozenset({b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/json-seq"})
 _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9-]*) +(?=\S)")
 
 HeadT = TypeVar("HeadT", RequestHead, ResponseHead)
@@ -60,11 +64,26 @@ class RedactionRules:
         enabled: False writes everything as it was; the cassette's header says so.
         literals: values that are secrets wherever they stand.
         headers: more header fields whose values are secrets, lower case.
+        fields: more names of JSON fields, query parameters and form fields whose values are secrets.
+        patterns: more shapes of secrets, regular expressions over ASCII text; what they match within one word (no
+            white space, quotes, ``<`` or ``>``, at most 256 bytes) is found whatever cuts it.
     """
 
     enabled: bool = True
     literals: tuple[bytes, ...] = ()
     headers: frozenset[bytes] = field(default_factory=frozenset)
+    fields: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for pattern in self.patterns:
+            try:
+                re.compile(pattern.encode())
+            except re.error as error:
+                raise UsageError(f"redaction pattern {pattern!r}: {error}") from error
+        for name in self.fields:
+            if not re.fullmatch(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_-]{2,40}", name):
+                raise UsageError(f"redaction field {name!r}", hint="2 to 40 of A-Z a-z 0-9 _ -")
 
     @classmethod
     def off(cls) -> RedactionRules:
@@ -76,8 +95,13 @@ class RedactionRules:
         """The rule sets applied, for the header of a cassette."""
         if not self.enabled:
             return ("off",)
-        extra = (("environment",) if self.literals else ()) + (("headers",) if self.headers else ())
-        return ("built-in", *extra)
+        own = {
+            "environment": self.literals,
+            "headers": self.headers,
+            "fields": self.fields,
+            "patterns": self.patterns,
+        }
+        return ("built-in", *(name for name, given in own.items() if given))
 
 
 class Redactor:
@@ -91,7 +115,12 @@ class Redactor:
     def __init__(self, rules: RedactionRules, *, salt: bytes) -> None:
         self.rules = rules
         self._pseudonyms = Pseudonyms(salt)
-        self._open_literals = _literal_beginnings(rules.literals)
+        self._fields = frozenset(map(normal_name, rules.fields))
+        self._scanner = SecretScanner(
+            literals=rules.literals,
+            fields=rules.fields,
+            patterns=[re.compile(pattern.encode()) for pattern in rules.patterns],
+        )
 
     def stream(self) -> StreamRedactor:
         """For the events of one more stream."""
@@ -99,21 +128,28 @@ class Redactor:
 
     def find(self, text: bytes, *, start: int, final: bool) -> tuple[list[Edit], int]:
         """See `gp_replay.core.rewriter.Finder`."""
-        literals = self.rules.literals
-        undecided = len(text) if final else unfinished_from(text, literals, start=start)
-        spans = find_secrets(text, literals, start=start)
+        size = len(text)
+        cut = size if final else cut_escape(text)
+        raw = text if cut == size else text[:cut]
+        plain = unescaped(raw, start=start)
+        spans, undecided = self._scanner.scan(raw if plain is None else plain.text, start=start, final=final)
+        if plain is None:
+            edits = [Edit(span.start, span.end, self._made(raw[span.start : span.end], span.kind)) for span in spans]
+            return edits, undecided if undecided < cut else max(cut, start)
+        edits = []
         for span in spans:
-            # What reaches the end may go on; what the undecided tail cuts is undecided as a whole.
-            if not final and (span.end == len(text) or span.end > undecided):
-                undecided = min(undecided, span.start)
-        edits = [self._edit(text, span) for span in spans if span.end <= undecided]
-        return edits, undecided
+            data = plain.raw_data(span.start, self._made(plain.text[span.start : span.end], span.kind))
+            edits.append(Edit(plain.raw_offset(span.start), plain.raw_offset(span.end), data))
+        return edits, plain.raw_offset(undecided)
 
     def suspects(self, text: bytes) -> bool:
         """See `gp_replay.core.rewriter.Finder`."""
-        if ends_suspiciously(text):
-            return True
-        return self._open_literals is not None and self._open_literals.search(text) is not None
+        return self._scanner.suspects(text)
+
+    def rest(self, text: bytes, *, start: int) -> Edit | None:
+        """See `gp_replay.core.rewriter.Finder`."""
+        end = self._scanner.ends_inside(text, start=start)
+        return Edit(start, end, self._pseudonyms.credential(text[start:end])) if end > start else None
 
     def text(self, text: bytes) -> bytes:
         """A whole text: a header value, a close reason, a message."""
@@ -140,21 +176,23 @@ class Redactor:
         """Header fields or trailers."""
         return tuple((name, self._field(name.lower(), value)) for name, value in headers)
 
-    def parameters(self, text: bytes, *, form: bool = False) -> bytes:
-        """A request target, a URL, or (``form``) a form body: values of parameters whose names say secret."""
+    def parameters(self, text: bytes) -> bytes:
+        """A request target or a URL: values of parameters whose names say secret, and what `text` finds."""
+        edits = self.parameter_edits(text, start=0, form=False)
+        return self.text(apply_edits([text], edits)[0] if edits else text)
 
-        def change(found: re.Match[bytes]) -> bytes:
-            if not found[1] and not form:
-                return found[0]
-            secret = is_secret_value(found[2].decode("latin-1"), found[3])
-            return found[1] + found[2] + b"=" + (self.value(found[3]) if secret else found[3])
+    def parameter_edits(self, text: bytes, *, start: int, form: bool) -> list[Edit]:
+        """Edits of parameters; in a form the first one has nothing in front of it."""
+        edits: list[Edit] = []
+        for found in _PARAMETER.finditer(text, start):
+            name = found[2].decode("latin-1")
+            secret = is_secret_value(name, found[3]) or normal_name(name) in self._fields
+            if secret and found[3] and (found[1] or form):
+                edits.append(Edit(*found.span(3), self.value(found[3])))
+        return edits
 
-        return self.text(_PARAMETER.sub(change, text))
-
-    def _edit(self, text: bytes, span: Span) -> Edit:
-        value = text[span.start : span.end]
-        make = self._pseudonyms.jwt if span.kind == "jwt" else self._pseudonyms.credential
-        return Edit(span.start, span.end, make(value))
+    def _made(self, value: bytes, kind: str) -> bytes:
+        return self._pseudonyms.jwt(value) if kind == "jwt" else self._pseudonyms.credential(value)
 
     def _field(self, name: bytes, value: bytes) -> bytes:
         if name in (b"cookie", b"set-cookie"):
@@ -185,17 +223,26 @@ class Redactor:
         return prefix + self.value(token)
 
 
-def _literal_beginnings(literals: tuple[bytes, ...]) -> re.Pattern[bytes] | None:
-    """Matches a JSON string that ends in the beginning of a literal."""
-    if not literals:
-        return None
-    starts = []
-    for literal in literals:
-        pattern = rb'[^"]*'
-        for byte in reversed(literal[1:12]):
-            pattern = rb"(?:" + re.escape(bytes([byte])) + pattern + rb")?"
-        starts.append(re.escape(literal[:1]) + pattern)
-    return re.compile(rb"(?:" + rb"|".join(starts) + rb')(?=")')
+class _FormFinder:
+    """Finds secrets in a form: a value ends at the next ``&``."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def find(self, text: bytes, *, start: int, final: bool) -> tuple[list[Edit], int]:
+        undecided = len(text) if final else max(start, text.rfind(b"&", start) + 1)
+        whole = text[:undecided]
+        edits = self._redactor.parameter_edits(whole, start=start, form=True)
+        others, _ = self._redactor.find(whole, start=start, final=True)
+        taken = [(edit.start, edit.end) for edit in edits]
+        edits += [edit for edit in others if all(edit.end <= low or edit.start >= high for low, high in taken)]
+        return sorted(edits, key=lambda edit: edit.start), undecided
+
+    def suspects(self, text: bytes) -> bool:
+        return self._redactor.suspects(text)
+
+    def rest(self, text: bytes, *, start: int) -> Edit | None:
+        return self._redactor.rest(text, start=start)
 
 
 @dataclass(slots=True)
@@ -207,7 +254,6 @@ class _Side:
     deltas: Deltas | None = None
     event_stream: EventStreamDeltas | None = None
     waiting: deque[Event] = field(default_factory=deque)
-    form: list[Piece] | None = None
 
 
 class StreamRedactor:
@@ -248,15 +294,16 @@ class StreamRedactor:
 
     def _begin_body(self, side: _Side, head: RequestHead | ResponseHead) -> None:
         media = media_type(head.headers)
-        side.raw = Rewriter(self._redactor)
-        side.event_stream = EventStreamDeltas(self._redactor) if media == b"text/event-stream" else None
-        side.form = [] if media == b"application/x-www-form-urlencoded" else None
+        is_form = media == b"application/x-www-form-urlencoded"
+        side.raw = Rewriter(_FormFinder(self._redactor) if is_form else self._redactor)
+        if media == b"text/event-stream":
+            side.event_stream = EventStreamDeltas(self._redactor)
+        elif media in _LINE_MEDIA:
+            side.event_stream = EventStreamDeltas(self._redactor, lines=True)
+        else:
+            side.event_stream = None
 
     def _piece(self, side: _Side, piece: Piece) -> list[Event]:
-        if side.form is not None:
-            # A form is small and its values end at the next "&": it is decided when it is whole.
-            side.form.append(piece)
-            return []
         if side.raw is None:
             side.raw = Rewriter(self._redactor)
         side.events.append(piece)
@@ -290,11 +337,10 @@ class StreamRedactor:
             message = replace(message, data=data)
         if side.deltas is None:
             side.deltas = Deltas(self._redactor)
-        start = 0
-        if message.opcode is Opcode.TEXT and len(data) <= MAX_UNIT and (found := _JSON_START.match(data)):
-            start = found.end() - 1
-        else:
-            start = len(data)
+        start = len(data)
+        if message.opcode is Opcode.TEXT and len(data) <= MAX_UNIT:
+            found = _JSON_START.match(data)
+            start = found.end() - 1 if found else 0
         side.waiting.append(message)
         return self._settled(side, side.deltas.feed(data, json_at=(start, len(data))))
 
@@ -307,9 +353,6 @@ class StreamRedactor:
 
     def _finish(self, side: _Side) -> list[Event]:
         out: list[Event] = []
-        if side.form:
-            out += self._form(side.form)
-            side.form = []
         if side.raw is not None:
             out += self._past_raw(side, side.raw.finish())
         if side.event_stream is not None:
@@ -318,29 +361,21 @@ class StreamRedactor:
             out += self._settled(side, side.deltas.finish())
         return out
 
-    def _form(self, pieces: list[Piece]) -> list[Event]:
-        data = self._redactor.parameters(b"".join(piece.data for piece in pieces), form=True)
-        out: list[Event] = []
-        position = 0
-        for piece in pieces:
-            end = position + len(piece.data)
-            out.append(replace(piece, data=data[position:end]))
-            position = end
-        return out
-
 
 class SecretClasses:
     """Secrets by class and ordinal, for the canonical form: which are equal counts, their values do not."""
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
+        self._scanner = SecretScanner()
 
     def mask(self, text: str, name: str) -> str:
         """``text`` with every secret in it replaced; ``name`` is of the field it stands under."""
         raw = text.encode("utf-8", "surrogatepass")
-        if name and is_secret_value(name, raw):
+        normal = normal_name(name)
+        if raw and (normal in NAMES or (normal in BARE_NAMES and is_credential(raw))):
             return self._number(raw)
-        spans = find_secrets(raw) if len(raw) >= 12 else []
+        spans = self._scanner.scan(raw)[0] if len(raw) >= 12 else []
         if not spans:
             return text
         out, position = [], 0

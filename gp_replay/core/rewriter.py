@@ -1,5 +1,4 @@
-"""One streaming mechanism to change bytes in flight: pieces in, the same number of pieces out, by span in the raw
-text.
+"""One streaming mechanism to change bytes in flight: pieces in, as many pieces out, by span in the raw text.
 
 Redaction uses it when recording; ids and times will when replaying. What is to be changed may be cut by a boundary,
 so a piece is withheld while its tail may be the beginning of something; it is released whole, with its share of every
@@ -44,6 +43,9 @@ class Finder(Protocol):
     def suspects(self, text: bytes) -> bool:
         """Whether a JSON string in ``text`` may end in the beginning of something. A wrong yes only costs time."""
 
+    def rest(self, text: bytes, *, start: int) -> Edit | None:
+        """The rest at ``start`` of something too long to withhold, of which the beginning is changed already."""
+
 
 class Rewriter:
     """Rewrites one text that comes in pieces.
@@ -51,15 +53,24 @@ class Rewriter:
     Args:
         finder: what to change.
         max_withheld: how long an undecided tail may get; then it is decided as if nothing followed. 4 KiB is more
-        than any
-            known secret and little to lose with a recorder that is killed.
+            than nearly all secrets and little to lose with a recorder that is killed.
     """
+
+    # What is decided is never looked at again, except as context: hostile pieces cost no more than others.
 
     def __init__(self, finder: Finder, *, max_withheld: int = 4096) -> None:
         self._finder = finder
         self._max_withheld = max_withheld
-        self._context = b""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._text = b""  # context and, from _start on, what is undecided
+        self._start = 0
+        self._offset = 0  # of _text in the whole text
         self._held: list[bytes] = []
+        self._held_from = 0
+        self._edits: list[Edit] = []  # by offset in the whole text, those that reach into held pieces
+        self._inside = False
 
     @property
     def withholds(self) -> bool:
@@ -69,33 +80,60 @@ class Rewriter:
     def feed(self, piece: bytes) -> list[bytes]:
         """Takes a piece; returns the pieces that are decided now, in order, perhaps none, perhaps several."""
         self._held.append(piece)
-        return self._release(final=False)
+        self._text += piece
+        self._decide(final=False)
+        return self._released()
 
     def finish(self) -> list[bytes]:
         """Nothing will follow: returns what was withheld. The next piece begins a new text."""
-        released = self._release(final=True) if self._held else []
-        self._context = b""
+        self._decide(final=True)
+        released = self._released()
+        self._begin()
         return released
 
-    def _release(self, *, final: bool) -> list[bytes]:
-        start = len(self._context)
-        text = self._context + (self._held[0] if len(self._held) == 1 else b"".join(self._held))
-        edits, undecided = self._finder.find(text, start=start, final=final)
+    def _decide(self, *, final: bool) -> None:
+        if self._inside and not self._is_past_rest():
+            return
+        text = self._text
+        edits, undecided = self._finder.find(text, start=self._start, final=final)
         if not final and len(text) - undecided > self._max_withheld:
-            edits, undecided = self._finder.find(text, start=start, final=True)
-        released: list[bytes] = []
-        end = start
+            edits, undecided = self._finder.find(text, start=self._start, final=True)
+            self._inside = bool(edits) and edits[-1].end == len(text)
+        for edit in edits:
+            self._edits.append(Edit(edit.start + self._offset, edit.end + self._offset, edit.data))
+        self._forget_before(undecided)
+
+    def _is_past_rest(self) -> bool:
+        edit = self._finder.rest(self._text, start=self._start)
+        if edit is not None:
+            self._edits.append(Edit(edit.start + self._offset, edit.end + self._offset, edit.data))
+            self._forget_before(edit.end)
+        self._inside = self._start == len(self._text)
+        return not self._inside
+
+    def _forget_before(self, undecided: int) -> None:
+        forgotten = max(0, undecided - _CONTEXT)
+        self._text = self._text[forgotten:]
+        self._offset += forgotten
+        self._start = undecided - forgotten
+
+    def _released(self) -> list[bytes]:
+        decided = self._offset + self._start
+        start = end = self._held_from
+        count = 0
         for piece in self._held:
-            if end + len(piece) > undecided:
+            if end + len(piece) > decided:
                 break
             end += len(piece)
-            released.append(piece)
-        if not released:
-            return []
-        del self._held[: len(released)]
-        inside = [edit for edit in edits if edit.start < end]
-        self._context = text[max(0, end - _CONTEXT) : end]
-        return apply_edits(released, inside, start=start) if inside else released
+            count += 1
+        released = self._held[:count]
+        del self._held[:count]
+        self._held_from = end
+        if not self._edits or not released:
+            return released
+        inside = [edit for edit in self._edits if edit.start < end]
+        self._edits = [edit for edit in self._edits if edit.end > end]
+        return apply_edits(released, inside, start=start)
 
 
 def apply_edits(pieces: list[bytes], edits: list[Edit], *, start: int = 0) -> list[bytes]:
