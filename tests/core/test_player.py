@@ -221,7 +221,7 @@ def test_the_recorded_farewell_answers_a_close() -> None:
     stage.connect()
     stage.until(0)
     close = Close(at_us=0, stream=1, side=CLIENT, code=1001)
-    assert words(stage.player.receive(0, 1, close)) == ["close 1001"]
+    assert words(stage.player.receive(0, 1, close)) == ["close 1001", "over"]
 
 
 def test_an_early_close_is_answered_at_once_and_counted_as_unfinished() -> None:
