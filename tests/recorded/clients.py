@@ -1,11 +1,13 @@
-"""The real clients behind the cassettes in ``cassettes/``: each plays one fixed scene and says what it saw, piece by piece.
+"""The real clients behind the cassettes in ``cassettes/``: each plays one fixed scene and says what it saw, piece by
+piece.
 
 The same functions made the recordings::
 
     gp-replay record --upstream llm=http://127.0.0.1:8080 --out cassettes/NAME.gpr -- \
         python tests/recorded/clients.py NAME tests/data/seen/NAME.json
 
-and replay them in ``test_cassettes.py``. A scene reads ``GP_REPLAY_<ROLE>_URL``, as any program under ``gp-replay`` can.
+and replay them in ``test_cassettes.py``. A scene reads ``GP_REPLAY_<ROLE>_URL``, as any program under ``gp-replay``
+can.
 """
 
 from __future__ import annotations
@@ -22,15 +24,6 @@ MODEL = "smollm2-135m"
 # Only shaped like a key: what stands in the cassette must be its pseudonym.
 API_KEY = "sk-demo-0123456789abcdefghijklmnop"
 QUESTION = "Name three colours of the rainbow."
-
-COST_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Weather of a city",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
 
 
 def _openai(urls: dict[str, str]) -> Any:
@@ -74,28 +67,26 @@ def anthropic_stream(urls: dict[str, str]) -> list[Any]:
 
     client = anthropic.Anthropic(base_url=urls["llm"], api_key=API_KEY, max_retries=0)
     with client.messages.stream(
-        model=MODEL, max_tokens=60, temperature=0, messages=[{"role": "user", "content": QUESTION}]
+        model=MODEL,
+        max_tokens=60,
+        messages=[{"role": "user", "content": QUESTION}],
+        extra_body={"temperature": 0},
     ) as stream:
         return [event.model_dump(warnings=False) for event in stream]
 
 
 def openai_tools(urls: dict[str, str]) -> list[Any]:
-    """Two turns: the model calls a tool, the client answers under the call's id, the model speaks."""
+    """Two turns: the model calls a tool, the client answers under the call's id, the model goes on from there."""
+    from gp_replay.demo.prompt import planning, said
+    from gp_replay.demo.tools import TOOLS
+
     client = _openai(urls)
-    messages: list[Any] = []
-    for number, (city, answer) in enumerate((("Paris", "rain, 12 degrees"), ("Cairo", "sun, 31 degrees"))):
-        call = {"name": "get_weather", "arguments": json.dumps({"city": city})}
-        messages += [
-            {"role": "user", "content": f"What is the weather in {city}?"},
-            {"role": "assistant", "tool_calls": [{"id": f"call_{number}", "type": "function", "function": call}]},
-            {"role": "tool", "tool_call_id": f"call_{number}", "content": answer},
-            {"role": "assistant", "content": f"In {city}: {answer}."},
-        ]
-    messages.append({"role": "user", "content": "What is the weather in Oslo?"})
+    # So small a model calls only after it has seen how: the demo's prompt shows it.
+    messages: list[Any] = planning([[said("user", "What did storage cost in 2025-07?")]])
     seen: list[Any] = []
     calls: dict[int, dict[str, str]] = {}
     for chunk in client.chat.completions.create(
-        model=MODEL, messages=messages, tools=[COST_TOOL], temperature=0, max_tokens=60, stream=True
+        model=MODEL, messages=messages, tools=TOOLS, temperature=0, max_tokens=60, stream=True
     ):
         seen.append(chunk.model_dump())
         for delta in (chunk.choices[0].delta.tool_calls or []) if chunk.choices else []:
@@ -109,10 +100,10 @@ def openai_tools(urls: dict[str, str]) -> list[Any]:
     function = {"name": first["name"], "arguments": first["arguments"]}
     messages += [
         {"role": "assistant", "tool_calls": [{"id": first["id"], "type": "function", "function": function}]},
-        {"role": "tool", "tool_call_id": first["id"], "content": "snow, -3 degrees"},
+        {"role": "tool", "tool_call_id": first["id"], "content": '{"usd": 310}'},
     ]
     for chunk in client.chat.completions.create(
-        model=MODEL, messages=messages, temperature=0, max_tokens=40, stream=True
+        model=MODEL, messages=messages, tools=TOOLS, temperature=0, max_tokens=40, stream=True
     ):
         seen.append(chunk.model_dump())
     return seen
