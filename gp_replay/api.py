@@ -32,9 +32,10 @@ from gp_replay.core.timing import Pace
 from gp_replay.errors import CassetteExists, DiskFailure, GpReplayError, NothingHappened, UsageError
 from gp_replay.net.background import BackgroundLoop
 from gp_replay.net.clock import Clock, utc_now
-from gp_replay.net.record import RecordingProxy, Tape
+from gp_replay.net.record import RecordingProxy
 from gp_replay.net.replay import ReplayServer
 from gp_replay.net.sockets import Address, parse_address
+from gp_replay.net.tape import Tape
 from gp_replay.report.receipt import CassetteUsed, Receipt
 from gp_replay.settings import command_variables, load_rules
 from gp_replay.store import CassetteFile, CassetteWriter, find_cassettes, next_revision

@@ -1,62 +1,23 @@
-"""The replay server: the player on a socket.
-
-One `ReplayServer` is one play state on one port. It owns the player, the clock and one timer; a `_LiveClient` is one
-client connection and turns bytes into requests and events, and the player's actions into bytes. All actions that are
-due at one moment leave a connection in one write.
-"""
+"""The replay server: listens, and puts each client on the stage."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import Callable, Sequence
 
-from gp_replay.core.acts import Action, Claim, Over, Pending, Refuse, Send, Tally
-from gp_replay.core.explain import Request
-from gp_replay.core.frames import FrameReader, FrameWriter
-from gp_replay.core.http1 import Body, Complete, Item, RequestLine, RequestReader, is_websocket_upgrade, wants_close
-from gp_replay.core.identity import owner_of
-from gp_replay.core.matching import Refusal
-from gp_replay.core.model import (
-    Close,
-    Gone,
-    How,
-    Message,
-    Ping,
-    Pong,
-    Protocol,
-    RequestHead,
-    ResponseHead,
-    Side,
-    header_value,
-)
-from gp_replay.core.player import PATIENCE_US, Player
-from gp_replay.core.render import AnswerRenderer, HandshakeRenderer, problem_answer
-from gp_replay.core.routing import origin_form, requested_hosts, split_role
+from gp_replay.core.acts import Tally
+from gp_replay.core.player import PATIENCE_US
 from gp_replay.core.script import Script
 from gp_replay.core.timing import Pace
-from gp_replay.errors import CassetteError, WireError
-from gp_replay.net.clock import Clock
-from gp_replay.net.sockets import Address, listen, reset, url_of
+from gp_replay.net.live import LiveClient
+from gp_replay.net.sockets import Address, listen, url_of
+from gp_replay.net.stage import Stage
 
 __all__ = ["ReplayServer"]
 
-_MAX_BODY_BYTES = 64 * 1024 * 1024
-_HELD_BYTES = 1_048_576
-_LINGER_SECONDS = 5.0
-_HEAD_SECONDS = 60.0
-
 
 class ReplayServer:
-    """Serves compiled cassettes to any number of clients.
-
-    Args:
-        scripts: names and scripts, in recorded order.
-        pace: of the replay.
-        patience_us: how long a conversation waits for its client beyond what was recorded.
-        log: gets one line for each refusal and problem.
-    """
+    """Serves compiled cassettes to any number of clients. Arguments as for `Stage`."""
 
     def __init__(
         self,
@@ -66,22 +27,14 @@ class ReplayServer:
         patience_us: int = PATIENCE_US,
         log: Callable[[str], None] | None = None,
     ) -> None:
-        self.player = Player(scripts, pace=pace, patience_us=patience_us)
-        self.clock = Clock()
-        self.roles = {role.name for _, script in scripts for role in script.cassette.header.roles}
-        self.roles &= {role for _, script in scripts for role in script.cast}
-        self.log = log or (lambda line: print(line, file=sys.stderr))
+        self._stage = Stage(scripts, pace=pace, patience_us=patience_us, log=log)
         self._servers: list[asyncio.Server] = []
-        self._clients: set[_LiveClient] = set()
-        self._live: dict[int, _LiveClient] = {}
-        self._numbers = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_us = 0
+        self._clients: set[LiveClient] = set()
 
     @property
     def tally(self) -> Tally:
         """What was served, missed and left unplayed so far."""
-        return self.player.tally
+        return self._stage.player.tally
 
     async def start(self, address: Address = ("127.0.0.1", 0), *, role: str | None = None) -> str:
         """Listens on one more address, for all roles or for one.
@@ -92,7 +45,7 @@ class ReplayServer:
         Raises:
             ListenError: the address cannot be had.
         """
-        server = await listen(lambda: _LiveClient(self, role), address)
+        server = await listen(lambda: LiveClient(self._stage, self._clients, role), address)
         self._servers.append(server)
         return url_of(server)
 
@@ -102,368 +55,5 @@ class ReplayServer:
             server.close()
         for client in list(self._clients):
             client.transport.abort()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stage.close()
         await asyncio.sleep(0)
-
-    def attach(self, client: _LiveClient) -> int:
-        """A number for a new live stream of this client."""
-        self._numbers += 1
-        self._live[self._numbers] = client
-        return self._numbers
-
-    def detach(self, live: int) -> None:
-        """The live stream is over for its client."""
-        if self._live.pop(live, None) is not None:
-            self.player.leave(self.clock.now_us(), live)
-
-    def say(self, refusal: Refusal) -> None:
-        """Logs a refusal: what, nearest, differences, rule, hint."""
-        lines = [f"miss: {refusal.reason}"]
-        if refusal.nearest:
-            lines.append(f"  nearest: {refusal.nearest}")
-        lines += [f"  {item.place}: recorded {item.recorded!r}, live {item.live!r}" for item in refusal.differences]
-        lines += [f"  rule: {line}" for line in refusal.rule.splitlines()]
-        if refusal.hint:
-            lines.append(f"  hint: {refusal.hint}")
-        self.log("\n".join(lines))
-
-    def act(self, actions: Sequence[Action]) -> None:
-        """Carries out the player's actions, then those that are due by now, and sets the timer for the next."""
-        while actions:
-            touched: dict[_LiveClient, None] = {}
-            for action in actions:
-                client = self._live.get(action.live)
-                if client is not None:
-                    touched[client] = None
-                    client.carry_out(action)
-            for client in touched:
-                client.flush()
-            actions = self.player.tick(self.clock.now_us())
-        self._arm()
-
-    def poll(self) -> None:
-        """Does what is due."""
-        self.act(self.player.tick(self.clock.now_us()))
-
-    def _arm(self) -> None:
-        due_us = self.player.next_due()
-        if self._timer is not None:
-            if due_us == self._timer_us and not self._timer.cancelled():
-                return
-            self._timer.cancel()
-            self._timer = None
-        if due_us is not None:
-            self._timer_us = due_us
-            delay = max(0, due_us - self.clock.now_us()) / 1_000_000
-            self._timer = asyncio.get_running_loop().call_later(delay, self._timed)
-
-    def _timed(self) -> None:
-        self._timer = None
-        self.poll()
-
-
-class _LiveClient(asyncio.Protocol):
-    """One client connection: requests one after the other, or a WebSocket."""
-
-    def __init__(self, server: ReplayServer, role: str | None) -> None:
-        self._server = server
-        self._role = role
-        self._reader = RequestReader()
-        self._held = bytearray()
-        self._line: RequestLine | None = None
-        self._body: list[bytes] = []
-        self._body_size = 0
-        self._live = 0
-        self._answer: AnswerRenderer | None = None
-        self._handshake: HandshakeRenderer | None = None
-        self._frames: FrameReader | None = None
-        self._writer = FrameWriter(side=Side.SERVER)
-        self._out: list[bytes] = []
-        self._label = ""
-        self._closing = False
-        self._ended = False
-        self._begun: asyncio.TimerHandle | None = None
-        self.transport: asyncio.Transport
-
-    # asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self._server._clients.add(self)
-        self._await_head()
-
-    def data_received(self, data: bytes) -> None:
-        if self._closing:
-            return
-        if self._held or (self._live and self._frames is None):
-            self._held += data
-            if len(self._held) > _HELD_BYTES:
-                self.transport.pause_reading()
-        else:
-            self._read_any(data)
-
-    def eof_received(self) -> bool:
-        self._ended = True
-        # Half a connection may still want its answer; half a WebSocket has nobody to speak to.
-        return self._live != 0 and self._frames is None and self._handshake is None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._closing = True
-        self._server._clients.discard(self)
-        if self._begun is not None:
-            self._begun.cancel()
-        if self._live:
-            self._server.detach(self._live)
-            self._server.act([])
-
-    # Requests
-
-    def _await_head(self) -> None:
-        """A connection that never finishes a request head must not stay for ever."""
-        if self._begun is not None:
-            self._begun.cancel()
-        self._begun = asyncio.get_running_loop().call_later(_HEAD_SECONDS, self._head_is_late)
-
-    def _head_is_late(self) -> None:
-        if self._live or self._closing:
-            return
-        if self._reader.between_messages and self._line is None:
-            self.transport.close()
-        else:
-            self._problem(408, WireError(f"no whole request within {_HEAD_SECONDS:g} s", status=408))
-
-    def _read(self, data: bytes) -> None:
-        while data and not self._live and not self._closing:
-            try:
-                used, items = self._reader.feed(data)
-                self._take(items)
-            except WireError as error:
-                self._problem(error.status, error)
-                return
-            data = data[used:]
-        if data and not self._closing:
-            self._held += data
-            if self._frames is not None:
-                self._resume_soon()
-
-    def _read_any(self, data: bytes) -> None:
-        if self._frames is not None:
-            self._read_frames(data)
-        else:
-            self._read(data)
-
-    def _resume_soon(self) -> None:
-        """What was held back is read from the loop, not from here: a thousand pipelined requests are no recursion."""
-        if self._held:
-            asyncio.get_running_loop().call_soon(self._resume)
-
-    def _resume(self) -> None:
-        if self._closing or (self._live and self._frames is None):
-            return
-        held = bytes(self._held)
-        self._held.clear()
-        self.transport.resume_reading()
-        if held:
-            self._read_any(held)
-
-    def _take(self, items: list[Item]) -> None:
-        for item in items:
-            match item:
-                case RequestLine():
-                    self._line = item
-                    if (header_value(item.headers, b"expect") or b"").lower() == b"100-continue":
-                        self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                case Body():
-                    self._body.append(item.data)
-                    self._body_size += len(item.data)
-                    if self._body_size > _MAX_BODY_BYTES:
-                        raise WireError(f"body over {_MAX_BODY_BYTES} bytes", status=413)
-                case Complete() if self._line is not None:
-                    line, self._line = self._line, None
-                    body = b"".join(self._body)
-                    self._body, self._body_size = [], 0
-                    self._ask(line, body)
-                case _:
-                    pass
-
-    def _ask(self, line: RequestLine, body: bytes) -> None:
-        target = origin_form(line.target)
-        role, target = (self._role, target) if self._role else split_role(target, self._server.roles)
-        head = RequestHead(
-            at_us=0,
-            stream=1,
-            side=Side.CLIENT,
-            method=line.method,
-            target=target,
-            version=line.version,
-            headers=line.headers,
-        )
-        websocket = is_websocket_upgrade(line.headers)
-        request = Request(
-            protocol=Protocol.WEBSOCKET if websocket else Protocol.HTTP,
-            role=role,
-            head=head,
-            body=body,
-            owner=owner_of(head),
-            hosts=tuple(requested_hosts(line.headers)),
-        )
-        handshake = HandshakeRenderer(live=head) if websocket else None
-        server = self._server
-        live = server.attach(self)
-        try:
-            outcome = server.player.open(server.clock.now_us(), live, request)
-        except CassetteError as error:
-            outcome = Refusal(kind="unreadable", reason=str(error), close_code=4404, hint=error.hint)
-            server.player.refuse(outcome)
-        match outcome:
-            case Refusal():
-                server.detach(live)
-                self._miss(outcome, keep=not websocket and not wants_close(line.version, line.headers))
-                return
-            case Claim():
-                self._label, script = outcome.label, outcome.script
-            case Pending():
-                self._label, script = f"{outcome.cassette} pending", outcome.lead
-        self._live = live
-        self._handshake = handshake
-        self._answer = AnswerRenderer(script, live=head, label=self._label)
-        server.poll()
-
-    def _miss(self, refusal: Refusal, *, keep: bool) -> None:
-        self._server.say(refusal)
-        body = json.dumps({"error": {"type": "gp_replay_miss", "message": refusal.reason, **refusal.plain()}})
-        self.transport.write(problem_answer(424, body.encode() + b"\n", served_by="miss", close=not keep))
-        if keep:
-            self._await_head()
-        else:
-            self._close_gently()
-
-    def _problem(self, status: int, error: WireError) -> None:
-        """Bytes that are no request: answered and done. No miss, since nothing was asked."""
-        body = json.dumps({"error": {"type": "gp_replay", "message": str(error)}}).encode() + b"\n"
-        self._server.log(f"refused a client: {error}")
-        self.transport.write(problem_answer(status, body, served_by="error", close=True))
-        self._close_gently()
-
-    def _close_gently(self) -> None:
-        """Closes so that a client that is still sending gets to read the answer."""
-        self._closing = True
-        if self._ended or not self.transport.can_write_eof():
-            self.transport.close()
-            return
-        self.transport.write_eof()
-        asyncio.get_running_loop().call_later(_LINGER_SECONDS, self.transport.close)
-
-    # Frames
-
-    def _read_frames(self, data: bytes) -> None:
-        assert self._frames is not None
-        server = self._server
-        now_us = server.clock.now_us()
-        try:
-            events = self._frames.feed(data, at_us=now_us)
-        except WireError as error:
-            kind, code = ("too-large", 4413) if error.status == 413 else ("malformed", 4400)
-            refusal = Refusal(kind=kind, reason=str(error), close_code=code)
-            server.player.refuse(refusal)
-            self._refuse(refusal)
-            self.flush()
-            return
-        actions: list[Action] = []
-        for event in events:
-            match event:
-                case Ping():
-                    self._out.append(self._writer.pong(event.data))
-                case Pong():
-                    pass
-                case Message() | Close():
-                    actions += server.player.receive(now_us, self._live, event)
-        self.flush()
-        server.act(actions)
-
-    # Actions
-
-    def carry_out(self, action: Action) -> None:
-        """Turns an action into bytes of this connection; `flush` sends them."""
-        if self._closing:
-            return
-        match action:
-            case Send(event=event):
-                self._send(event)
-            case Refuse(refusal=refusal):
-                self._refuse(refusal)
-            case Over(whole=whole):
-                self._over(whole=whole)
-            case _:
-                pass
-
-    def flush(self) -> None:
-        """Writes what was rendered, at once."""
-        if self._out:
-            data = b"".join(self._out)
-            self._out.clear()
-            self.transport.write(data)
-
-    def _send(self, event: object) -> None:
-        match event:
-            case ResponseHead(status=101) if self._handshake is not None:
-                self._switch(event)
-            case Message():
-                self._out += self._writer.message(event)
-            case Ping():
-                self._out.append(self._writer.ping(event.data))
-            case Close():
-                self._out.append(self._writer.close(event.code, event.reason))
-            case Gone(how=how):
-                self.flush()
-                self._closing = True
-                if how is How.RESET:
-                    reset(self.transport)
-                else:
-                    self.transport.close()
-            case _ if self._answer is not None:
-                self._out.append(self._answer.render(event))  # type: ignore[arg-type]
-            case _:
-                pass
-
-    def _switch(self, head: ResponseHead) -> None:
-        assert self._handshake is not None
-        self._out.append(self._handshake.render(head, label=self._label))
-        deflate = self._handshake.deflate
-        self._writer = FrameWriter(side=Side.SERVER, deflate=deflate)
-        self._frames = FrameReader(stream=1, side=Side.CLIENT, deflate=deflate)
-        self._answer = None
-        self._resume_soon()
-
-    def _refuse(self, refusal: Refusal) -> None:
-        self._server.say(refusal)
-        if self._frames is None:
-            self.flush()
-            self._closing = True
-            reset(self.transport)
-            return
-        reason = f"gp-replay: {refusal.reason}".encode()
-        self._out.append(self._writer.close(refusal.close_code, reason))
-        self.flush()
-        self._close_gently()
-
-    def _over(self, *, whole: bool) -> None:
-        self.flush()
-        if self._frames is not None:
-            self._close_gently()
-            return
-        answer, live = self._answer, self._live
-        if not whole:
-            # The recorded answer broke off, so this one does too: to end it would be to invent the rest.
-            self._closing = True
-            self.transport.abort()
-            return
-        self._live, self._answer, self._handshake = 0, None, None
-        self._server.detach(live)
-        if answer is None or answer.closes or self._ended:
-            self._close_gently()
-            return
-        self._await_head()
-        self._resume_soon()
