@@ -17,7 +17,7 @@ _UNIT = re.compile(rb"\\u([0-9a-fA-F]{4})|\\(.)|[^\\]+", re.DOTALL)
 _SIMPLE = {0x6E: b"\n", 0x74: b"\t", 0x72: b"\r", 0x62: b"\b", 0x66: b"\f"}
 _MAX_DEPTH = 64
 # Characters that need no escape, and line breaks; quotes and backslashes would change what is a string.
-_NEEDLESS = re.compile(rb"\\+(?:u00((?:[3-6][0-9A-Fa-f])|2[013-9A-Fa-f]|0[9ADad]|5[0-9ABDEFabdef]|7[0-9A-Ea-e])|/)")
+_NEEDLESS = re.compile(rb"\\+(?:u00([346][0-9A-Fa-f]|2[013-9A-Fa-f]|0[9ADad]|5[0-9ABDEFabdef]|7[0-9A-Ea-e])|/)")
 _CUT_ESCAPE = re.compile(rb"\\(?:u(?:0(?:0[0-7]?)?)?)?\Z")
 
 

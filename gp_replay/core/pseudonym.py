@@ -22,10 +22,11 @@ SHORT = 20
 _PREFIX = re.compile(
     rb"sk-(?:ant-|proj-|or-|live-|test-|svcacct-|admin-)?(?:api\d\d-|v1-)?|AIza|github_pat_|gh[opusr]_|AKIA|ASIA|xai-|glpat-|xox[abprs]-|hf_|pk-"
 )
-_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}|\\+u[0-9A-Fa-f]{4}|\\+.", re.DOTALL)
+_ESCAPE = re.compile(rb"%[0-9A-Za-z]{2}|\\+u[0-9A-Za-z]{4}|\\+.", re.DOTALL)
 _CLASSES = ((b"abcdefghijklmnopqrstuvwxyz", 26), (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 26), (b"0123456789", 10))
 _CLASS_OF = {byte: letters for letters, _ in _CLASSES for byte in letters}
 _CHECKED = 5
+_MIN_CHECKED = 12
 _RETRIES = 64
 _KEPT_CLAIMS = ("sub", "exp", "iat", "nbf")
 _MAX_JWT = 16_384
@@ -40,21 +41,24 @@ class Pseudonyms:
 
     def __init__(self, salt: bytes) -> None:
         self._salt = salt[:64]
-        self._ordinals: dict[bytes, bytes] = {}
+        self._ordinals: dict[bytes, int] = {}
+        self._count = 0
         self._issued: set[bytes] = set()
 
     def credential(self, value: bytes) -> bytes:
-        """The pseudonym of a credential: as long as ``value``; a pseudonym of this salt is returned as it is."""
-        if len(value) < SHORT:
-            return self._ordinal(value)
-        kept = self._kept_positions(value)
-        places = [place for place, byte in enumerate(value) if byte in _CLASS_OF and place not in kept]
-        if len(places) < 12:
-            return self._ordinal(value)
+        """The pseudonym of a credential: as long as ``value``; a pseudonym of this salt is returned as it is.
+
+        Only letters and digits count, so that a value and its escaped form in JSON have the same one.
+        """
+        places, prefix = self._places(value)
+        core = _at(value, places)
+        if core in self._issued:
+            return value
+        if len(places) + prefix < SHORT or len(places) < _MIN_CHECKED:
+            return self._ordinal(value, places, core)
         if self._is_own(value, places):
             return value
-        stream = self._stream(b"value" + value, len(places))
-        return self._checked(_fill(value, places, stream), places)
+        return self._checked(_fill(value, places, self._stream(b"value" + core, len(places))), places)
 
     def jwt(self, token: bytes) -> bytes:
         """The pseudonym of a JWT: a well-formed one of the same length with ``sub``, ``exp``, ``iat`` and ``nbf``
@@ -67,7 +71,7 @@ class Pseudonyms:
             return self.credential(token)
         header, payload, signature = token.split(b".")
         places = [place for place, byte in enumerate(signature) if byte in _CLASS_OF]
-        if len(places) >= 12 and self._is_own(signature, places):
+        if len(places) >= _MIN_CHECKED and self._is_own(signature, places):
             return token
         kept = {name: claims[name] for name in _KEPT_CLAIMS if isinstance(claims.get(name), str | int | float)}
         size = len(decode_segment(payload) or b"")
@@ -76,52 +80,43 @@ class Pseudonyms:
             kept.popitem()
             body = orjson.dumps(kept)
         body += b" " * (size - len(body))
-        if len(places) >= 12:
+        if len(places) >= _MIN_CHECKED:
             dead = self._checked(_fill(signature, places, self._stream(b"jwt" + token, len(places))), places)
         else:
             dead = _fill(signature, places, bytes(len(places)))  # too short for a check: always the same
         made = b".".join((header, urlsafe_b64encode(body).rstrip(b"="), dead))
         return made if len(made) == len(token) else self.credential(token)
 
-    def _kept_positions(self, value: bytes) -> set[int]:
-        prefix = _PREFIX.match(value)
-        kept = set(range(prefix.end())) if prefix else set()
-        for escape in _ESCAPE.finditer(value):
-            kept.update(range(*escape.span()))
-        return kept
+    def _places(self, value: bytes) -> tuple[list[int], int]:
+        """Where the characters stand that are replaced, and the length of the known prefix."""
+        found = _PREFIX.match(value)
+        prefix = found.end() if found else 0
+        kept = {place for escape in _ESCAPE.finditer(value) for place in range(*escape.span())}
+        places = [
+            place
+            for place in range(prefix, len(value))
+            if (value[place] in _CLASS_OF or value[place] > 0x7F) and place not in kept
+        ]
+        return places, prefix
 
-    def _ordinal(self, value: bytes) -> bytes:
-        """A short value's number of appearance, written with its own kinds of characters.
+    def _ordinal(self, value: bytes, places: list[int], core: bytes) -> bytes:
+        """A short value's number of appearance, written with its own kinds of characters (``x`` for non-ASCII ones).
 
         Where they cannot hold the number (a very short value, or many), the highest digits are lost: then two secrets
         may share a pseudonym, which says less about them, not more.
         """
-        if value in self._issued or not value:
-            return value
-        found = self._ordinals.get(value)
-        if found is None:
-            number = len(self._ordinals) + 1
-            found = self._written(value, number)
+        number = self._ordinals.get(core)
+        if number is None:
+            self._count += 1
+            number = self._count
             for _ in range(_RETRIES):
-                if found != value and found not in self._issued:
+                made = _at(_written(value, places, number), places)
+                if made != core and made not in self._issued:
                     break
-                number += 1
-                found = self._written(value, number)
-            self._ordinals[value] = found
-            self._issued.add(found)
-        return found
-
-    def _written(self, value: bytes, number: int) -> bytes:
-        out = bytearray(value)
-        kept = self._kept_positions(value)
-        for place in reversed(range(len(value))):
-            letters = _CLASS_OF.get(value[place])
-            if letters is not None and place not in kept:
-                number, digit = divmod(number, len(letters))
-                out[place] = letters[digit]
-            elif value[place] > 0x7F:
-                out[place] = ord("x")
-        return bytes(out)
+                number = self._count = number + 1
+            self._ordinals[core] = number
+            self._issued.add(_at(_written(value, places, number), places))
+        return _written(value, places, number)
 
     def _stream(self, label: bytes, size: int) -> bytes:
         out = b""
@@ -132,10 +127,7 @@ class Pseudonyms:
         return out
 
     def _check(self, value: bytes, places: list[int]) -> bytes:
-        body = bytearray(value)
-        for place in places[-_CHECKED:]:
-            body[place] = 0
-        return blake2b(bytes(body), key=self._salt, digest_size=_CHECKED, person=b"check").digest()
+        return blake2b(_at(value, places[:-_CHECKED]), key=self._salt, digest_size=_CHECKED, person=b"check").digest()
 
     def _checked(self, value: bytes, places: list[int]) -> bytes:
         return _fill(value, places[-_CHECKED:], self._check(value, places))
@@ -144,10 +136,26 @@ class Pseudonyms:
         return self._checked(value, places) == value
 
 
+def _at(value: bytes, places: list[int]) -> bytes:
+    return bytes([value[place] for place in places])
+
+
+def _written(value: bytes, places: list[int], number: int) -> bytes:
+    out = bytearray(value)
+    for place in reversed(places):
+        letters = _CLASS_OF.get(value[place])
+        if letters is None:
+            out[place] = ord("x")
+        else:
+            number, digit = divmod(number, len(letters))
+            out[place] = letters[digit]
+    return bytes(out)
+
+
 def _fill(value: bytes, places: list[int], stream: bytes) -> bytes:
     out = bytearray(value)
     for place, byte in zip(places, stream, strict=False):
-        letters = _CLASS_OF[value[place]]
+        letters = _CLASS_OF.get(value[place], b"x")
         out[place] = letters[byte % len(letters)]
     return bytes(out)
 

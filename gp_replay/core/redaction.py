@@ -230,7 +230,7 @@ class _FormFinder:
         self._redactor = redactor
 
     def find(self, text: bytes, *, start: int, final: bool) -> tuple[list[Edit], int]:
-        undecided = len(text) if final else max(start, text.rfind(b"&", start) + 1)
+        undecided = len(text) if final else max(start, text.rfind(b"&", start))
         whole = text[:undecided]
         edits = self._redactor.parameter_edits(whole, start=start, form=True)
         others, _ = self._redactor.find(whole, start=start, final=True)

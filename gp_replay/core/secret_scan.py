@@ -61,11 +61,12 @@ _SHORT_BEGINNING = 2
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A secret at ``[start, end)``; ``kind`` is "jwt" or "credential"."""
+    """A secret at ``[start, end)``; ``kind`` is "jwt" or "credential"; what tells it is one begins at ``since``."""
 
     start: int
     end: int
     kind: str
+    since: int
 
 
 _Found: TypeAlias = tuple[int | None, Span | None]
@@ -124,7 +125,7 @@ class SecretScanner:
             for span in sorted(spans, key=lambda span: -span.end):
                 # What reaches the end may go on; what the undecided tail cuts is undecided as a whole.
                 if span.end == size or span.end > undecided:
-                    undecided = min(undecided, span.start)
+                    undecided = min(undecided, span.since)
         return [span for span in _apart(spans) if span.end <= undecided], undecided
 
     def suspects(self, text: bytes) -> bool:
@@ -184,7 +185,7 @@ class SecretScanner:
             end, closed = _string_end(text, found.end(), len(found[1]))
             if end is None:
                 continue
-            span = _value_span(text, found.end(), end)
+            span = _value_span(text, found.start(), found.end(), end)
             if span is not None and not always and not is_credential(text[span.start : end]):
                 span = None
             yield None if closed else found.start(), span
@@ -194,12 +195,12 @@ class SecretScanner:
         for literal in self._literals:
             place = text.find(literal, start)
             while place >= 0:
-                yield Span(place, place + len(literal), "credential")
+                yield Span(place, place + len(literal), "credential", place)
                 place = text.find(literal, place + len(literal))
         for pattern in self._patterns:
             for found in pattern.finditer(text, start):
                 if found.end() > found.start():
-                    yield Span(*found.span(), "credential")
+                    yield Span(*found.span(), "credential", found.start())
 
     def _undecided_end(self, text: bytes, start: int) -> int:
         size = len(text)
@@ -252,7 +253,9 @@ def _stands_apart(text: bytes, place: int) -> bool:
         return True
     if before in b"nrtbf" and place > 1 and text[place - 2] == 0x5C:
         return True
-    return place > 2 and text[place - 3] == 0x25 and before in b"0123456789ABCDEFabcdef"
+    if before in b"0123456789ABCDEFabcdef":
+        return text[place - 3 : place - 2] == b"%" or text[place - 6 : place - 2] == b"\\u00"
+    return False
 
 
 def _shape(text: bytes, place: int) -> tuple[bool, Span | None, int]:
@@ -273,7 +276,7 @@ def _shape(text: bytes, place: int) -> tuple[bool, Span | None, int]:
                 return is_open, None, place + 1
             start = found.start("bearer")
             kind = "jwt" if found["bearer"].startswith(b"eyJ") else "credential"
-    return is_open, Span(start, end, kind), end
+    return is_open, Span(start, end, kind, place), end
 
 
 def _is_random(value: bytes) -> bool:
@@ -292,7 +295,7 @@ def _pem(text: bytes, place: int) -> tuple[bool, Span | None, int]:
     end = text.find(b"-----", begin.end())
     is_open = end < 0
     end = len(text) if is_open else end
-    return is_open, Span(begin.end(), end, "credential") if end > begin.end() else None, end
+    return is_open, Span(begin.end(), end, "credential", place) if end > begin.end() else None, end
 
 
 def _escapes_from(text: bytes, quote: int, low: int) -> int:
@@ -302,13 +305,13 @@ def _escapes_from(text: bytes, quote: int, low: int) -> int:
     return quote
 
 
-def _value_span(text: bytes, start: int, end: int) -> Span | None:
+def _value_span(text: bytes, since: int, start: int, end: int) -> Span | None:
     if text.startswith(_PEM_NEEDLE, start):
         return None  # its shape keeps the line that says what it is
     scheme = _SCHEME.match(text, start, end)
     start = scheme.end() if scheme else start
     kind = "jwt" if text.startswith(b"eyJ", start) else "credential"
-    return Span(start, end, kind) if end > start else None
+    return Span(start, end, kind, since) if end > start else None
 
 
 def _string_end(text: bytes, start: int, escapes: int) -> tuple[int | None, bool]:
