@@ -17,7 +17,8 @@ from gp_replay import __version__
 from gp_replay.errors import GpReplayError, UsageError
 
 if TYPE_CHECKING:
-    from gp_replay.api import Recording, Replay
+    from gp_replay.recording import Recording
+    from gp_replay.replaying import Replay
 
 __all__ = ["app", "main"]
 
@@ -134,6 +135,7 @@ def record(
         skip=skip or (),
         keep_host=host == "keep",
         redaction=RedactionRules.off() if redact == "off" else None,
+        log=_say,
     )
     if redact == "off":
         _say("warning: redaction is off; the cassette will hold secrets as they were sent")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from gp_replay.api import Replay
+    from gp_replay.replaying import Replay
 
 __all__ = ["gp_replay", "pytest_configure"]
 

@@ -1,0 +1,162 @@
+"""A running replay: cassettes, the server that plays them, and the receipt."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gp_replay.core.routing import parse_upstream
+from gp_replay.core.rules import Rules
+from gp_replay.core.script import compile, server_cast
+from gp_replay.core.timing import Pace
+from gp_replay.errors import DiskFailure, GpReplayError, UsageError
+from gp_replay.net.replay import ReplayServer
+from gp_replay.report.receipt import CassetteUsed, Receipt
+from gp_replay.service import LOOPBACK, Service, addresses
+from gp_replay.settings import command_variables, load_rules
+from gp_replay.store import CassetteFile, find_cassettes
+
+__all__ = ["Replay"]
+
+
+class Replay(Service):
+    """A running replay server; see `gp_replay.api.replay`.
+
+    Attributes:
+        url: serves all roles, under ``/<role>/…`` and, where the path names none, at the root.
+        urls: role to URL.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        only: tuple[str, ...],
+        listen: Sequence[str],
+        pace: Pace,
+        patience_us: int,
+        receipt_path: Path | None,
+        verify: bool,
+        log: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._paths = paths
+        self._only = only
+        self._listen = listen
+        self._pace = pace
+        self._patience_us = patience_us
+        self._receipt_path = receipt_path
+        self._verify = verify
+        self._log = log
+        self._cassettes: list[CassetteFile] = []
+        self.command_exit: int | None = None
+        self.warnings: list[str] = []
+
+    @property
+    def receipt(self) -> Receipt:
+        """What was served, missed and left unplayed up to now."""
+        tally = self._server.tally
+        return Receipt(
+            cassettes=self._used,
+            cast=[(role, "server") for role in self.urls],
+            timing=str(self._pace),
+            served=tally.served,
+            unfinished=tally.unfinished,
+            missed=tally.missed,
+            unplayed=tally.unplayed,
+            command_exit=self.command_exit,
+        )
+
+    async def _start(self) -> None:
+        try:
+            for path in find_cassettes(self._paths):
+                self._cassettes.append(CassetteFile.open(path, verify=self._verify))
+            await self._listen_for(self._compile())
+        except BaseException:
+            self._close_cassettes()
+            raise
+
+    def _compile(self) -> list[tuple[str, CassetteFile]]:
+        names = _unique_names([cassette.path for cassette in self._cassettes])
+        known = {role.name for cassette in self._cassettes for role in cassette.header.roles}
+        missing = [role for role in self._only if role not in known]
+        if missing:
+            raise UsageError(f"no cassette has a role {missing[0]!r}", hint=f"roles: {', '.join(sorted(known))}")
+        self._used = [
+            CassetteUsed(
+                name=name,
+                path=str(cassette.path),
+                digest=cassette.digest,
+                recorded_at=cassette.header.recorded_at,
+            )
+            for name, cassette in zip(names, self._cassettes, strict=True)
+        ]
+        self.warnings = [
+            f"{name}: recorded with redaction off; it may hold secrets"
+            for name, cassette in zip(names, self._cassettes, strict=True)
+            if "off" in cassette.header.redaction
+        ]
+        return list(zip(names, self._cassettes, strict=True))
+
+    async def _listen_for(self, named: list[tuple[str, CassetteFile]]) -> None:
+        rules = sum((load_rules(cassette.path) for _, cassette in named), Rules())
+        scripts = [(name, compile(cassette, server_cast(cassette, self._only), rules)) for name, cassette in named]
+        roles = list(dict.fromkeys(role for _, script in scripts for role in script.cast))
+        self._server = ReplayServer(
+            scripts,
+            pace=self._pace,
+            patience_us=self._patience_us,
+            log=self._log,
+        )
+        shared, by_role = addresses(self._listen, roles)
+        try:
+            own = {role: await self._server.start(address, role=role) for role, address in by_role.items()}
+            roots = [await self._server.start(address) for address in shared or ([] if own else [LOOPBACK])]
+        except GpReplayError:
+            await self._server.close()
+            raise
+        self._serve_roles(roles, own, roots[0] if roots else "")
+
+    async def _stop(self) -> None:
+        await self._server.close()
+
+    def _finish(self, *, failed: bool) -> None:
+        self._close_cassettes()
+        if self._receipt_path is not None:
+            self.write_receipt(self._receipt_path)
+
+    def write_receipt(self, path: Path) -> None:
+        """Writes the receipt as JSON, whole or not at all.
+
+        Raises:
+            DiskFailure: it cannot be written.
+        """
+        text = json.dumps(self.receipt.plain(), indent=2) + "\n"
+        scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            scratch.write_text(text)
+            scratch.replace(path)
+        except OSError as error:
+            scratch.unlink(missing_ok=True)
+            raise DiskFailure(f"{path}: the receipt cannot be written: {error.strerror}") from error
+
+    def _close_cassettes(self) -> None:
+        for cassette in self._cassettes:
+            cassette.close()
+
+    def variables(self, extra: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
+        """The environment for a command that is to be served."""
+        hosts = {role.name: role.url for cassette in self._cassettes for role in cassette.header.roles}
+        upstreams = [parse_upstream(f"{role}={url}") for role, url in hosts.items() if "://" in url]
+        return command_variables(self.urls, root=self.url, upstreams=upstreams, extra=extra)
+
+
+def _unique_names(paths: Sequence[Path]) -> list[str]:
+    """Names to call cassettes by: the file's, with its folder where two files share one."""
+    stems = [path.name.removesuffix(".gpr") for path in paths]
+    return [
+        stem if stems.count(stem) == 1 else f"{path.parent.name}/{stem}"
+        for stem, path in zip(stems, paths, strict=True)
+    ]
