@@ -138,9 +138,11 @@ class SecretScanner:
         for needle in self._needles:
             if needle in text:
                 return True
+        beginnings = self._beginnings
         for part in text.split(b'"'):
             # The parts between strings end in punctuation. This runs for every delta.
-            if part and part[-1] in self._beginnings and self._beginning(part, 0) < len(part):
+            options = beginnings.get(part[-1]) if part else None
+            if options is not None and part.endswith(options) and self._beginning(part, 0) < len(part):
                 return True
         return False
 
