@@ -125,7 +125,7 @@ def rule_for(found: Iterable[Difference], *, role: str, path: str) -> str:
 def _toml(text: str) -> str:
     if "'" not in text and text.isprintable():
         return f"'{text}'" if '"' in text or "\\" in text else f'"{text}"'
-    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in text) + '"'
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text) + '"'
 
 
 def _nearest(request: Request, close: Sequence[Recorded]) -> tuple[Recorded, tuple[Difference, ...]]:
