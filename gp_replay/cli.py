@@ -226,6 +226,13 @@ async def _serve(service: Recording | Replay, env: list[str]) -> int:
     return 0
 
 
+def _warn_of(*paths: Path) -> None:
+    from gp_replay.upkeep import redaction_warning
+
+    for warning in filter(None, map(redaction_warning, paths)):
+        _say(f"warning: {warning}")
+
+
 def _exit(code: int) -> None:
     if code:
         raise typer.Exit(code)
@@ -262,6 +269,7 @@ def show(
     """Print a cassette as text: stable, so that it can be diffed (git: see README)."""
     from gp_replay import upkeep
 
+    _warn_of(cassette)
     for line in upkeep.show(cassette, streams=stream, max_bytes=max_bytes, as_json=as_json):
         print(line)
 
@@ -276,6 +284,7 @@ def diff(
     from gp_replay import upkeep
     from gp_replay.report.diff import diff_lines, diff_plain
 
+    _warn_of(a, b)
     found = upkeep.diff(a, b)
     if as_json:
         print(json.dumps(diff_plain(found), indent=2))
@@ -294,6 +303,7 @@ def convert(
     """Convert a cassette to YAML or JSON and back, without loss."""
     from gp_replay import upkeep
 
+    _warn_of(source)
     _say(f"wrote {upkeep.convert(source, target, force=force)}")
 
 

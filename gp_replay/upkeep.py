@@ -17,12 +17,12 @@ from gp_replay.core.model import Event, Header
 from gp_replay.errors import CassetteCorrupt, CassetteError, CassetteExists, CassetteMissing, DiskFailure, UsageError
 from gp_replay.interop.documents import dump_json, dump_yaml, load_json, load_yaml
 from gp_replay.report.diff import Diff, diff_cassettes
-from gp_replay.report.listing import Listing, listing, rows_json, table, unreadable
+from gp_replay.report.listing import Listing, listing, redaction_is_off, rows_json, table, unreadable
 from gp_replay.report.show import show_json, show_lines
 from gp_replay.settings import load_rules
 from gp_replay.store import CassetteFile, CassetteWriter, find_cassettes, find_unfinished, repair
 
-__all__ = ["Found", "convert", "diff", "list_cassettes", "repair", "show"]
+__all__ = ["Found", "convert", "diff", "list_cassettes", "redaction_warning", "repair", "show"]
 
 _SUFFIXES = (".gpr", ".yaml", ".yml", ".json")
 
