@@ -114,11 +114,13 @@ def record(
     ] = "upstream",
     redact: Annotated[str, typer.Option(help="on, or off: then secrets are written as they are.")] = "on",
 ) -> None:
-    """Record what passes between clients and upstreams: HTTP, SSE and WebSocket on one port.
+    """Record what clients and upstreams say to each other.
 
-    Stops at Ctrl-C, or when COMMAND ends:
+    HTTP, SSE and WebSocket on one port. Stops at Ctrl-C, or when COMMAND ends:
 
-        gp-replay record --upstream llm=http://127.0.0.1:8080 --out chat.gpr -- pytest tests/
+    \b
+        gp-replay record --upstream llm=http://127.0.0.1:8080 --out chat.gpr \\
+            -- pytest tests/
     """
     from gp_replay import api
     from gp_replay.core.redaction import RedactionRules
@@ -178,10 +180,11 @@ def replay(
     env: EnvOption = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not check the digest of the files.")] = False,
 ) -> None:
-    """Serve cassettes to any client, in any language, with no network.
+    """Serve cassettes to any client, with no network.
 
-    Stops at Ctrl-C, or when COMMAND ends:
+    HTTP, SSE and WebSocket on one port. Stops at Ctrl-C, or when COMMAND ends:
 
+    \b
         gp-replay replay cassettes/ --timing instant -- pytest tests/
     """
     from gp_replay import api
@@ -243,7 +246,7 @@ def list_(
     folder: Annotated[Path, typer.Argument(help="Where to look.", metavar="DIR")] = Path("cassettes"),
     as_json: Json = False,
 ) -> None:
-    """List the cassettes of a folder: age, roles, what they hold."""
+    """List cassettes: age, roles, what they hold."""
     from gp_replay import upkeep
 
     listing = upkeep.list_cassettes(folder)
@@ -266,7 +269,10 @@ def show(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print a cassette as text: stable, so that it can be diffed (git: see README)."""
+    """Print a cassette as stable text.
+
+    Made to be diffed: with `git config diff.gpr.textconv 'gp-replay show'` and a .gitattributes line, git does it.
+    """
     from gp_replay import upkeep
 
     _warn_of(cassette)
@@ -280,7 +286,10 @@ def diff(
     b: Annotated[Path, typer.Argument(help="Another.", metavar="B")],
     as_json: Json = False,
 ) -> None:
-    """Say what differs between two cassettes; exits 1 if anything does."""
+    """Say what differs between two cassettes.
+
+    Exits 1 if anything does.
+    """
     from gp_replay import upkeep
     from gp_replay.report.diff import diff_lines, diff_plain
 
@@ -300,7 +309,7 @@ def convert(
     target: Annotated[Path, typer.Argument(help="What to write, by its suffix.", metavar="B")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite B.")] = False,
 ) -> None:
-    """Convert a cassette to YAML or JSON and back, without loss."""
+    """Convert to YAML or JSON and back, without loss."""
     from gp_replay import upkeep
 
     _warn_of(source)
@@ -311,7 +320,10 @@ def convert(
 def repair(
     part: Annotated[Path, typer.Argument(help="What a recorder that was killed left behind.", metavar="PART")],
 ) -> None:
-    """Make a cassette of a cut-off recording (NAME.gpr.part); the part file stays."""
+    """Make a cassette of a cut-off recording.
+
+    Reads NAME.gpr.part, which stays, and writes NAME.gpr beside it.
+    """
     from gp_replay.store import repair as salvage
 
     result = salvage(part)
@@ -335,7 +347,10 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the whole loop on shipped data: replay an LLM, run an agent on it, record its chat, replay that, compare."""
+    """Show the whole loop on shipped data.
+
+    Replays an LLM, runs an agent on it, records its chat, replays that with the agent stopped, and compares.
+    """
     from gp_replay.demo.loop import run_demo
 
     if again is not None and (keep is not None or live_llm is not None):

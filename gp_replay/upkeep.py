@@ -85,6 +85,18 @@ def list_cassettes(folder: Path) -> Found:
     return Found(rows=rows, unfinished=unfinished)
 
 
+def redaction_warning(path: Path) -> str:
+    """What to say of a cassette that was recorded without redaction; "" of all others, and of what is no cassette."""
+    if path.suffix != ".gpr":
+        return ""
+    try:
+        with CassetteFile.open(path, verify=False) as cassette:
+            off = redaction_is_off(cassette.header)
+    except CassetteError:
+        return ""
+    return f"{path}: recorded with redaction off; it may hold secrets" if off else ""
+
+
 def show(path: Path, *, streams: Sequence[int] | None, max_bytes: int | None, as_json: bool) -> Iterator[str]:
     """The lines of a cassette's text form, or of its JSON form.
 
