@@ -120,7 +120,7 @@ def _write_beside(salvage: _Salvage, target: Path) -> None:
         try:
             os.fchmod(descriptor, salvage.mode)
             digest = hashlib.blake2b(digest_size=32)
-            for data in salvage.bytes():
+            for data in salvage.copied():
                 digest.update(data)
                 write_all(descriptor, data)
             footer = salvage.indexer.footer(exit_code=salvage.exit_code, digest=digest.digest())
@@ -168,7 +168,7 @@ class _Salvage:
         self.good = PREAMBLE_BYTES
         self.problem = ""
 
-    def bytes(self) -> Iterator[bytes]:
+    def copied(self) -> Iterator[bytes]:
         """The new cassette up to its footer, in portions. Attributes are right when it has ended."""
         records = self._records()
         first = next(records, None)
@@ -177,14 +177,14 @@ class _Salvage:
         header = decode_header(
             first.payload, path=self._path, offset=first.offset, version=self._version, limits=self._limits
         )
-        yield self._out(encode_preamble() + self._copied(first, header))
+        yield self._out(encode_preamble() + self._copy(first, header))
         clock = _Clock(firsts=[epoch.first_stream for epoch in header.epochs])
         for record in records:
             event = self._event(record)
             if event is None:
                 break
             clock.note(event)
-            yield self._out(self._copied(record, event))
+            yield self._out(self._copy(record, event))
         for entry in self.indexer.footer().entries:
             if not entry.complete and entry.stream not in clock.gone:
                 gone = clock.cut(entry.stream)
@@ -225,7 +225,7 @@ class _Salvage:
         self.events += 1
         return event
 
-    def _copied(self, record: Record, value: Header | Event) -> bytes:
+    def _copy(self, record: Record, value: Header | Event) -> bytes:
         # As it stands, with fields this version may not know; another version's records are written as today's.
         if self._version == FORMAT_VERSION:
             return encode_record(record.payload)
