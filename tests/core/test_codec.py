@@ -53,7 +53,7 @@ def test_a_footer_reads_back_as_it_was_written(tape: MemoryCassette, exit_code: 
     record = encode_footer(footer, offset=10**6)
     payload = record[HEAD:-16]
     assert is_footer(payload)
-    assert decode_footer(payload, **WHERE) == footer
+    assert decode_footer(payload, path="x.gpr", offset=10**6) == footer
     assert record[-16:] == (10**6).to_bytes(8, "big") + b"GPRTRAIL"
 
 

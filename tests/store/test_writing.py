@@ -1,0 +1,159 @@
+"""Written as it happens, never lost, never overwritten."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dialogue import SERVER, header
+from filed import TAPE, write
+
+from gp_replay.core.document import ordered_events
+from gp_replay.core.index import MemoryCassette
+from gp_replay.core.model import Piece
+from gp_replay.errors import (
+    CassetteError,
+    CassetteExists,
+    CassetteUnfinished,
+    DiskFailure,
+)
+from gp_replay.store import (
+    CassetteFile,
+    CassetteWriter,
+    find_cassettes,
+    next_revision,
+    repair,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write(tmp_path / "a.gpr")
+
+
+def test_while_it_is_written_it_is_a_part_that_nobody_takes_for_a_cassette(tmp_path: Path) -> None:
+    writer = CassetteWriter(tmp_path / "a.gpr", header())
+    assert [item.name for item in tmp_path.iterdir()] == ["a.gpr.part"]
+    with pytest.raises(CassetteUnfinished):
+        CassetteFile.open(tmp_path / "a.gpr.part")
+    with pytest.raises(CassetteUnfinished):
+        CassetteWriter(tmp_path / "a.gpr", header())
+    writer.abandon()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_recorded_leaves_nothing(tmp_path: Path) -> None:
+    assert CassetteWriter(tmp_path / "a.gpr", header()).close() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_cassette_is_never_overwritten(path: Path, tmp_path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(CassetteExists):
+        CassetteWriter(path, header())
+    late = CassetteWriter(tmp_path / "b.gpr", TAPE.header)
+    for event in TAPE.events(1):
+        late.write(event)
+    (tmp_path / "b.gpr").write_bytes(b"somebody else's")
+    with pytest.raises(CassetteExists):
+        late.close()
+    assert (tmp_path / "b.gpr").read_bytes() == b"somebody else's"
+    assert path.read_bytes() == before
+
+
+def test_a_revision_replaces_and_keeps_what_it_replaces(path: Path, tmp_path: Path) -> None:
+    with CassetteFile.open(path) as old:
+        digest, changed = old.digest, next_revision(replace(TAPE.header, salt=b"f" * 16), old)
+    before = path.read_bytes()
+    write(path, MemoryCassette(changed, ordered_events(TAPE)), replace=True)
+    kept = tmp_path / ".revisions" / "a" / f"1-{digest[:8]}.gpr"
+    assert kept.read_bytes() == before
+    with CassetteFile.open(path) as new:
+        assert (new.header.revision, new.header.salt, new.header.replaces.hex()) == (2, TAPE.header.salt, digest)
+    assert find_cassettes([tmp_path]) == [path]
+
+
+KILLED = """
+import sys, time
+sys.path[:0] = {path!r}
+from dialogue import ask, header
+from gp_replay.core.model import Piece, Side
+from gp_replay.store import CassetteWriter
+writer = CassetteWriter({out!r}, header())
+for event in ask(1, "GET", "/", answer=[(1, "x")])[:-1]:
+    writer.write(event)
+number = 0
+began = time.monotonic()
+while True:
+    number += 1
+    writer.write(Piece(at_us=10_000 + number, stream=1, side=Side.SERVER, data=b"%d %f" % (number, time.monotonic())))
+    print(number, time.monotonic(), flush=True)
+    time.sleep(0.002)
+"""
+
+
+@pytest.mark.slow
+def test_a_recorder_killed_at_any_moment_loses_at_most_100_ms(tmp_path: Path) -> None:
+    out = tmp_path / "k.gpr"
+    script = KILLED.format(path=sys.path, out=str(out))
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines: list[str] = []
+    while len(lines) < 150:
+        lines.append(process.stdout.readline())
+    process.send_signal(signal.SIGKILL)
+    rest, _ = process.communicate()
+    number, at = (lines + [line for line in rest.splitlines() if line.count(" ") == 1])[-1].split()
+    result = repair(tmp_path / "k.gpr.part")
+    with CassetteFile.open(result.path) as tape:
+        last = [event for event in tape.events(1) if isinstance(event, Piece)][-1]
+    assert float(at) - float(last.data.split()[1]) < 0.1, (number, last)
+
+
+FULL = """
+import resource, sys
+sys.path[:0] = {path!r}
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+from dialogue import ask, header
+from gp_replay.core.model import Piece, Side
+from gp_replay.errors import DiskFailure
+from gp_replay.store import CassetteWriter
+import time
+writer = CassetteWriter({out!r}, header())
+for event in ask(1, "GET", "/", answer=[(1, "x")])[:-1]:
+    writer.write(event)
+number = 0
+while writer.failure is None:
+    number += 1
+    writer.write(Piece(at_us=10_000 + number, stream=1, side=Side.SERVER, data=b"x" * 1000))
+    time.sleep(0.001)
+writer.write(Piece(at_us=99_000_000, stream=1, side=Side.SERVER, data=b"ignored"))
+try:
+    writer.close()
+except DiskFailure as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_said_once_and_what_was_written_can_be_repaired(tmp_path: Path) -> None:
+    out = tmp_path / "f.gpr"
+    script = FULL.format(path=sys.path, out=str(out))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert "f.gpr.part" in done.stdout
+    assert not out.exists()
+    result = repair(tmp_path / "f.gpr.part")
+    with CassetteFile.open(result.path) as tape:
+        assert sum(isinstance(event, Piece) and event.side is SERVER for event in tape.events(1)) > 10
+
+
+def test_a_folder_that_cannot_be_written_is_a_disk_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises((DiskFailure, CassetteError)):
+        CassetteWriter(tmp_path / "file" / "a.gpr", header())
