@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
@@ -62,10 +62,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         app(args=arguments, prog_name="gp-replay")
     except GpReplayError as error:
         _fail(error)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; what is left must not fail at interpreter exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     raise SystemExit(0)
@@ -80,6 +76,17 @@ def _fail(error: GpReplayError) -> NoReturn:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Prints data; a reader who has seen enough (``| head``) is no error."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered must not fail when the interpreter exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version(value: bool) -> None:
@@ -215,18 +222,19 @@ async def _replay(served: Replay, env: list[str]) -> int:
 
 async def _serve(service: Recording | Replay, env: list[str]) -> int:
     """Prints the URLs, then waits for the command or a signal."""
-    from gp_replay.net.command import run_command, wait_for_signal
+    from gp_replay.net.command import Stopped, run_command
     from gp_replay.settings import parse_variable
 
     variables = service.variables([parse_variable(text) for text in env])
-    print(service.url, file=sys.stderr if _command else sys.stdout, flush=True)
-    for role, url in service.urls.items():
-        if url != service.url:
-            _say(f"{role}: {url}")
-    if _command:
-        return await run_command(_command, variables)
-    await wait_for_signal()
-    return 0
+    with Stopped() as stopped:
+        print(service.url, file=sys.stderr if _command else sys.stdout, flush=True)
+        for role, url in service.urls.items():
+            if url != service.url:
+                _say(f"{role}: {url}")
+        if _command:
+            return await run_command(_command, variables, stopped)
+        await stopped.wait()
+        return 0
 
 
 def _warn_of(*paths: Path) -> None:
@@ -250,7 +258,7 @@ def list_(
     from gp_replay import upkeep
 
     listing = upkeep.list_cassettes(folder)
-    print(json.dumps(listing.plain, indent=2) if as_json else listing.text)
+    _print([json.dumps(listing.plain, indent=2) if as_json else listing.text])
     for warning in listing.warnings:
         _say(warning)
     _exit(listing.exit_code)
@@ -276,8 +284,7 @@ def show(
     from gp_replay import upkeep
 
     _warn_of(cassette)
-    for line in upkeep.show(cassette, streams=stream, max_bytes=max_bytes, as_json=as_json):
-        print(line)
+    _print(upkeep.show(cassette, streams=stream, max_bytes=max_bytes, as_json=as_json))
 
 
 @app.command()
@@ -295,11 +302,7 @@ def diff(
 
     _warn_of(a, b)
     found = upkeep.diff(a, b)
-    if as_json:
-        print(json.dumps(diff_plain(found), indent=2))
-    else:
-        for line in diff_lines(found):
-            print(line)
+    _print([json.dumps(diff_plain(found), indent=2)] if as_json else diff_lines(found))
     _exit(0 if found.same else 1)
 
 
@@ -356,7 +359,7 @@ def demo(
     if again is not None and (keep is not None or live_llm is not None):
         raise UsageError("--replay repeats a comparison; it takes neither --keep nor --live-llm")
     result = _run(run_demo(keep=keep, again=again, live_llm=live_llm, say=_say))
-    print(json.dumps(result.plain(), indent=2) if as_json else result.text())
+    _print([json.dumps(result.plain(), indent=2) if as_json else result.text()])
     _exit(result.exit_code)
 
 

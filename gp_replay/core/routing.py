@@ -61,8 +61,8 @@ def parse_upstream(text: str) -> Upstream:
     Raises:
         UsageError: not such a URL, or no name for a role.
     """
-    found = re.match(r"([^=/:?]*)=(.*)", text, re.DOTALL)
-    role, url = (found[1], found[2]) if found else (DEFAULT_ROLE, text)
+    before, equals, after = text.partition("=")
+    role, url = (before, after) if equals and "://" not in before else (DEFAULT_ROLE, text)
     hint = "like --upstream http://127.0.0.1:8080 or --upstream llm=https://api.example.com/v1"
     if not _ROLE.fullmatch(role) or role in _RESERVED:
         raise UsageError(f"{role!r} is no name for a role", hint="letters, digits, - _ . and at most 63 of them")

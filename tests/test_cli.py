@@ -1,0 +1,267 @@
+"""The command line as a person meets it: what it prints where, and what it exits with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dialogue import ask, cassette, chat
+from filed import write
+from wire import answering, raw_server, run
+
+from gp_replay.cli import main
+from gp_replay.store import CassetteFile
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+TAPE = cassette(ask(1, "GET", "/x", answer=[(1, "recorded")], role="llm"), chat(2, "5 < hi", role="chat"))
+FETCH = "import os,sys,urllib.request as u; print(u.urlopen(os.environ['GP_REPLAY_URL']+sys.argv[1]).read().decode())"
+
+
+def cli(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    """Runs a command; its exit code, stdout and stderr."""
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    out, err = capfd.readouterr()
+    assert "Traceback" not in err, err
+    code = left.value.code
+    return (code if isinstance(code, int) else 0), out, err
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    return write(tmp_path / "a.gpr", TAPE)
+
+
+def test_replay_serves_a_command_and_says_what_it_did(
+    tape: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    receipt = tmp_path / "receipt.json"
+    code, out, err = cli(
+        capfd, "replay", tape, "--timing", "instant", "--receipt", receipt, "--", sys.executable, "-c", FETCH, "/llm/x"
+    )
+    assert (code, out) == (0, "recorded\n")
+    assert err.startswith("http://127.0.0.1:")
+    assert "served 1, missed 0, unplayed 1" in err
+    plain = json.loads(receipt.read_text())
+    assert (plain["exit_code"], plain["command_exit"], plain["served"], plain["unplayed"]) == (0, 0, ["a#1"], ["a#2"])
+    with CassetteFile.open(tape) as file:
+        assert plain["cassettes"][0]["digest"] == file.digest
+
+
+def test_a_miss_exits_1_and_a_commands_own_code_comes_first(tape: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    quiet = "import os,urllib.request as u,urllib.error as e\ntry: u.urlopen(os.environ['GP_REPLAY_URL']+'/y')\nexcept e.HTTPError: pass\n"
+    code, _, err = cli(capfd, "replay", tape, "--", sys.executable, "-c", quiet)
+    assert code == 1
+    assert "miss: GET /y: nothing was recorded at this path" in err
+    assert cli(capfd, "replay", tape, "--", sys.executable, "-c", quiet + "raise SystemExit(7)")[0] == 7
+
+
+def test_a_replay_that_served_nothing_exits_4(tape: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code, _, err = cli(capfd, "replay", tape, "--", sys.executable, "-c", "pass")
+    assert code == 4
+    assert "nothing was served" in err
+
+
+def test_a_command_gets_urls_and_templates(tape: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    show = "import os; print(*(os.environ[n] for n in ('GP_REPLAY_URL','GP_REPLAY_LLM_URL','GP_REPLAY_CHAT_URL','OPENAI_BASE_URL')))"
+    _, out, _ = cli(capfd, "replay", tape, "--env", "OPENAI_BASE_URL={llm}/v1", "--", sys.executable, "-c", show)
+    root, llm, chat_url, base = out.split()
+    assert (llm, chat_url, base) == (root + "/llm", root + "/chat", root + "/llm/v1")
+
+
+def test_record_saves_what_a_command_did(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    async def service() -> tuple[int, str, str]:
+        import asyncio
+
+        async with raw_server(answering(ANSWER)) as url:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "gp_replay", "record", "--upstream", url, "--out", str(tmp_path / "b"), "--",
+                sys.executable, "-c", FETCH, "/x",
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            out, err = await process.communicate()
+            return process.returncode or 0, out.decode(), err.decode()
+
+    code, out, err = run(service())
+    assert (code, out) == (0, "ok\n"), err
+    assert "recorded 1 exchanges" in err
+    with CassetteFile.open(tmp_path / "b.gpr") as file:
+        assert file.footer.exit_code == 0
+        assert file.header.roles[0].name == "default"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_replay_in_good_order(number: int, tape: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gp_replay", "replay", str(tape)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("http://127.0.0.1:")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 4
+    assert "nothing was served" in err
+    assert "Traceback" not in err
+
+
+USAGE = [
+    (["replay", "{tape}", "--timing", "soon"], "timing 'soon'"),
+    (["replay", "{tape}", "--only", "nobody"], "no cassette has a role 'nobody'"),
+    (["replay", "{tape}", "--listen", "here"], "is not an address"),
+    (["replay", "{tape}", "--env", "x"], "is not NAME=VALUE"),
+    (["replay", "{tape}", "--env", "X={nobody}"], "there is no role 'nobody'"),
+    (["replay", "{tape}", "--"], "no command behind --"),
+    (["replay", "{tape}", "--", "no-such-program"], "cannot run 'no-such-program'"),
+    (["record", "--upstream", "ftp://x", "--out", "{new}"], "is not a URL of an upstream"),
+    (["record", "--upstream", "http://a", "--upstream", "http://b", "--out", "{new}"], "two upstreams"),
+    (["record", "--upstream", "../x=http://a", "--out", "{new}"], "is no name for a role"),
+    (["record", "--upstream", "http://a", "--out", "{tape}"], "exists"),
+    (["record", "--upstream", "http://a", "--out", "{new}", "--mode", "never"], "mode 'never'"),
+    (["record", "--upstream", "http://a", "--out", "{new}", "--host", "x"], "--host 'x'"),
+    (["convert", "{tape}", "{new}.txt"], "cannot tell its form"),
+    (["convert", "{tape}", "{tape}"], "onto itself"),
+    (["show", "{tape}", "--stream", "9"], "stream 9"),
+    (["replay"], "Missing argument"),
+    (["replay", "{tape}", "--odd"], "No such option"),
+    (["nonsense"], "No such command"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), USAGE, ids=[words for _, words in USAGE])
+def test_what_cannot_be_meant_exits_2_and_says_what_is_wrong(
+    arguments: list[str], words: str, tape: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    filled = [item.replace("{tape}", str(tape)).replace("{new}", str(tmp_path / "new")) for item in arguments]
+    code, out, err = cli(capfd, *filled)
+    assert (code, out if "replay" not in filled else "") == (2, "")
+    assert words in err
+
+
+def test_a_cassette_that_cannot_be_read_exits_3(tape: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = tape.read_bytes()
+    bad = {
+        "none.gpr": None,
+        "corrupt.gpr": data.replace(b"recorded", b"RECORDED", 1),
+        "cut.gpr": data[:-30],
+        "new.gpr": data[:9] + b"\x09" + data[10:],
+        "left.gpr.part": data[:-30],
+        "odd.gpr": b"not a cassette",
+    }
+    for name, content in bad.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        for command in (["replay"], ["show"], ["diff", tape]):
+            code, _, err = cli(capfd, *command, tmp_path / name)
+            assert code == 3, (name, command)
+            assert err.startswith("error: ")
+            assert name in err
+            assert "hint: " in err
+
+
+def test_a_taken_port_exits_4(tape: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, _, err = cli(capfd, "replay", tape, "--listen", address)
+    assert code == 4
+    assert f"{address} is in use" in err
+
+
+def test_an_unreachable_upstream_alone_exits_4_and_nothing_recorded_too(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    quiet = "import os,urllib.request as u,urllib.error as e\ntry: u.urlopen(os.environ['GP_REPLAY_URL'])\nexcept e.HTTPError: pass\n"
+    for number, (script, words) in enumerate(((quiet, "connection refused"), ("pass", "no client came"))):
+        out = tmp_path / f"{number}.gpr"
+        code, _, err = cli(
+            capfd, "record", "--upstream", "http://127.0.0.1:9", "--out", out, "--", sys.executable, "-c", script
+        )
+        assert code == 4
+        assert words in err
+
+
+def test_list_show_and_diff(tape: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = cli(capfd, "list", tmp_path)
+    assert code == 0
+    assert out.splitlines()[0].split()[:3] == ["NAME", "REVISION", "AGE"]
+    assert json.loads(cli(capfd, "list", tmp_path, "--json")[1])[0]["roles"] == ["llm", "chat"]
+    (tmp_path / "odd.gpr").write_bytes(b"x")
+    assert cli(capfd, "list", tmp_path)[0] == 3
+    first, again = cli(capfd, "show", tape)[1], cli(capfd, "show", tape)[1]
+    assert first == again
+    assert "GET /x" in first
+    assert "recorded" not in cli(capfd, "show", tape, "--stream", "2")[1].split("stream")[-1]
+    assert "left out" in cli(capfd, "show", tape, "--max-bytes", "2")[1]
+    assert json.loads(cli(capfd, "show", tape, "--json")[1])["streams"][0]["role"] == "llm"
+    assert cli(capfd, "diff", tape, tape)[0] == 0
+    other = write(tmp_path / "b.gpr", cassette(ask(1, "GET", "/x", answer=[(1, "rewritten")], role="llm")))
+    code, out, _ = cli(capfd, "diff", tape, other)
+    assert code == 1
+    assert "rewritten" in out
+    assert json.loads(cli(capfd, "diff", tape, other, "--json")[1])["same"] is False
+
+
+def test_convert_there_and_back_and_repair(tape: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for suffix in ("yaml", "json"):
+        document, back = tmp_path / f"a.{suffix}", tmp_path / f"back-{suffix}.gpr"
+        assert cli(capfd, "convert", tape, document)[0] == 0
+        assert cli(capfd, "convert", document, back)[0] == 0
+        assert cli(capfd, "convert", document, back)[0] == 2
+        assert cli(capfd, "convert", document, back, "--force")[0] == 0
+        assert cli(capfd, "diff", tape, back)[0] == 0
+        with CassetteFile.open(tape) as one, CassetteFile.open(back) as other:
+            assert one.header == other.header
+            assert [one.events(n) for n in (1, 2)] == [other.events(n) for n in (1, 2)]
+    (tmp_path / "cut.gpr.part").write_bytes(tape.read_bytes()[:-60])
+    code, out, err = cli(capfd, "repair", tmp_path / "cut.gpr.part")
+    assert (code, out.strip()) == (0, str(tmp_path / "cut.gpr"))
+    assert "kept" in err
+
+
+def test_redaction_off_is_warned_of_when_recording_and_ever_after(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from dataclasses import replace
+
+    from gp_replay.core.document import ordered_events
+    from gp_replay.core.index import MemoryCassette
+
+    raw = write(tmp_path / "raw.gpr", MemoryCassette(replace(TAPE.header, redaction=("off",)), ordered_events(TAPE)))
+    for command in (["show", raw], ["diff", raw, raw], ["convert", raw, tmp_path / "raw.json"]):
+        assert "redaction off" in cli(capfd, *command)[2]
+    assert "redaction" in cli(capfd, "list", tmp_path)[1]
+
+
+@pytest.mark.parametrize("command", ["record", "replay", "list", "show", "diff", "convert", "repair", "demo"])
+def test_help_teaches(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = cli(capfd, command, "--help")
+    assert code == 0
+    assert f"Usage: gp-replay {command}" in out
+    assert "Options:" in out
+
+
+def test_version_and_python_m(capfd: pytest.CaptureFixture[str]) -> None:
+    from gp_replay import __version__
+
+    assert cli(capfd, "--version")[1] == f"gp-replay {__version__}\n"
+    done = subprocess.run([sys.executable, "-m", "gp_replay", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"gp-replay {__version__}\n"
+
+
+def test_a_reader_who_leaves_early_is_no_error(tape: Path) -> None:
+    shell = f"{sys.executable} -m gp_replay show {tape} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False, env={**os.environ})
+    assert done.returncode == 0
+    assert done.stderr == ""
