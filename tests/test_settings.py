@@ -1,0 +1,46 @@
+"""Rules beside a cassette, and the variables of a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gp_replay.core.routing import parse_upstream
+from gp_replay.errors import UsageError
+from gp_replay.settings import command_variables, load_rules, parse_variable
+
+
+def test_rules_stand_beside_the_cassette_or_there_are_none(tmp_path: Path) -> None:
+    assert load_rules(tmp_path / "a.gpr").volatile == ()
+    (tmp_path / "a.toml").write_text('[[volatile]]\nat = "body.x"\n')
+    assert len(load_rules(tmp_path / "a.gpr").volatile) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["[[volatile]", "x = 1", "[[volatile]]\nat = 5", '[[volatile]]\nat = "odd place"', "\xff"]
+)
+def test_rules_that_are_none_name_the_file(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match=r"a\.toml"):
+        load_rules(tmp_path / "a.gpr")
+
+
+def test_known_upstreams_bring_the_variables_of_their_sdks() -> None:
+    upstreams = [parse_upstream("llm=https://api.openai.com/v1"), parse_upstream("claude=https://api.anthropic.com")]
+    urls = {"llm": "http://h/llm", "claude": "http://h/claude"}
+    variables = command_variables(urls, root="http://h", upstreams=upstreams, extra=[("X", "{claude}/v1 {url}")])
+    assert variables == {
+        "GP_REPLAY_URL": "http://h",
+        "GP_REPLAY_LLM_URL": "http://h/llm",
+        "GP_REPLAY_CLAUDE_URL": "http://h/claude",
+        "OPENAI_BASE_URL": "http://h/llm",
+        "ANTHROPIC_BASE_URL": "http://h/claude",
+        "X": "http://h/claude/v1 http://h",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "X", "=x", "1X=y", "A-B=c"])
+def test_what_is_no_variable_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_variable(text)
