@@ -223,6 +223,7 @@ async def _replay(served: Replay, env: list[str]) -> int:
 async def _serve(service: Recording | Replay, env: list[str]) -> int:
     """Prints the URLs, then waits for the command or a signal."""
     from gp_replay.net.command import Stopped, run_command
+    from gp_replay.report.plain_text import printable
     from gp_replay.settings import parse_variable
 
     variables = service.variables([parse_variable(text) for text in env])
@@ -230,7 +231,7 @@ async def _serve(service: Recording | Replay, env: list[str]) -> int:
         print(service.url, file=sys.stderr if _command else sys.stdout, flush=True)
         for role, url in service.urls.items():
             if url != service.url:
-                _say(f"{role}: {url}")
+                _say(printable(f"{role}: {url}"))
         if _command:
             return await run_command(_command, variables, stopped)
         await stopped.wait()

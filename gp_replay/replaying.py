@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -154,9 +155,10 @@ class Replay(Service):
 
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:
-    """Names to call cassettes by: the file's, with its folder where two files share one."""
+    """Names to call cassettes by: the file's, with its folder where two files share one; fit for a header."""
     stems = [path.name.removesuffix(".gpr") for path in paths]
-    return [
+    names = [
         stem if stems.count(stem) == 1 else f"{path.parent.name}/{stem}"
         for stem, path in zip(stems, paths, strict=True)
     ]
+    return [re.sub(r"[^\x21-\x7e]", "_", name) for name in names]

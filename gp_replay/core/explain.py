@@ -9,6 +9,7 @@ from gp_replay.core.canonical import Form, path_of, request_form
 from gp_replay.core.matching import Difference, Refusal, differences
 from gp_replay.core.model import Piece, Protocol, RequestHead, Side, StreamEntry
 from gp_replay.core.script import Cue, Script
+from gp_replay.errors import CassetteCorrupt
 
 __all__ = ["Recorded", "Request", "beyond", "mismatch", "no_match", "rule_for"]
 
@@ -55,7 +56,9 @@ class Recorded:
     def form(self) -> Form:
         """Canonical form of its request, read anew."""
         events = self.script.cassette.events(self.entry.stream)
-        head = next(event for event in events if isinstance(event, RequestHead))
+        head = next((event for event in events if isinstance(event, RequestHead)), None)
+        if head is None:
+            raise CassetteCorrupt(self.cassette, f"stream {self.entry.stream} has no request head")
         body = b"".join(event.data for event in events if isinstance(event, Piece) and event.side is Side.CLIENT)
         return request_form(head, body, role=self.entry.role, rules=self.script.rules)
 

@@ -100,6 +100,7 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([^\x00-\x20\x7f]+)
 _STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) +([1-9][0-9]{2})(?: (.*))?", re.DOTALL)
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)", re.DOTALL)
 _FORBIDDEN = re.compile(rb"[\x00\r\n]")
+_METHOD_BYTES = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _DIGITS = re.compile(rb"[0-9]{1,18}")
@@ -234,6 +235,7 @@ class _Reader:
                 position += 1
             if position == len(data):
                 return position, items
+            self._check_first(data[position])
         search_from = max(0, len(kept) - 3)
         before = len(kept)
         kept += data[position : position + self._limits.max_head_bytes + 1]
@@ -250,6 +252,9 @@ class _Reader:
         first, _, rest = raw.partition(b"\n")
         self._begin_message(first.rstrip(b"\r"), _fields(rest, self._limits), items)
         return used, items
+
+    def _check_first(self, byte: int) -> None:
+        """Whether a head may begin so: what is something else entirely is told so at once."""
 
     def _begin_message(self, first: bytes, headers: Headers, items: list[Item]) -> None:
         raise AssertionError("a reader is for requests or for responses")
@@ -315,6 +320,12 @@ class _Reader:
 
 class RequestReader(_Reader):
     """Reads what a client sends. What follows an upgrade request is for the answer to decide, not for this reader."""
+
+    def _check_first(self, byte: int) -> None:
+        if byte == 0x16:
+            raise WireError("TLS on a plain port: use http:// or ws://")
+        if byte not in _METHOD_BYTES:
+            raise WireError("not an HTTP request line")
 
     def _begin_message(self, first: bytes, headers: Headers, items: list[Item]) -> None:
         line = _REQUEST_LINE.fullmatch(first)

@@ -34,6 +34,7 @@ from gp_replay.core.model import (
     StreamEntry,
 )
 from gp_replay.core.rules import Rules
+from gp_replay.errors import CassetteCorrupt
 
 __all__ = ["Cast", "Cue", "Script", "Step", "StreamScript", "compile", "identity", "server_cast"]
 
@@ -148,7 +149,7 @@ def server_cast(cassette: Cassette, only: tuple[str, ...] = ()) -> dict[str, Sid
 def _compile_stream(events: tuple[Event, ...], entry: StreamEntry, part: Side, rules: Rules) -> StreamScript:
     head = next((event for event in events if isinstance(event, RequestHead)), None)
     if head is None:
-        raise ValueError(f"stream {entry.stream} has no request head")
+        raise CassetteCorrupt("cassette", f"stream {entry.stream} has no request head")
     path = path_of(head.target)
     cues: list[Cue] = []
     steps: list[Step] = []

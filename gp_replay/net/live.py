@@ -33,6 +33,7 @@ from gp_replay.core.routing import origin_form, requested_hosts, split_role
 from gp_replay.errors import CassetteError, WireError
 from gp_replay.net.sockets import reset
 from gp_replay.net.stage import Stage
+from gp_replay.report.plain_text import printable
 
 __all__ = ["LiveClient"]
 
@@ -223,7 +224,7 @@ class LiveClient(asyncio.Protocol):
     def _problem(self, status: int, error: WireError) -> None:
         """Bytes that are no request: answered and done. No miss, since nothing was asked."""
         body = json.dumps({"error": {"type": "gp_replay", "message": str(error)}}).encode() + b"\n"
-        self._stage.log(f"refused a client: {error}")
+        self._stage.log(printable(f"refused a client: {error}"))
         self.transport.write(problem_answer(status, body, served_by="error", close=True))
         self._close_gently()
 
@@ -278,6 +279,11 @@ class LiveClient(asyncio.Protocol):
                 self._over(whole=whole)
             case _:
                 pass
+
+    def drop(self) -> None:
+        """Breaks the connection off."""
+        self._closing = True
+        reset(self.transport)
 
     def flush(self) -> None:
         """Writes what was rendered, at once."""

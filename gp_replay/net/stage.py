@@ -13,6 +13,7 @@ from gp_replay.core.player import PATIENCE_US, Player
 from gp_replay.core.script import Script
 from gp_replay.core.timing import Pace
 from gp_replay.net.clock import Clock
+from gp_replay.report.plain_text import printable
 
 __all__ = ["Actor", "Stage"]
 
@@ -25,6 +26,9 @@ class Actor(Protocol):
 
     def flush(self) -> None:
         """Sends those bytes at once."""
+
+    def drop(self) -> None:
+        """Breaks the connection off."""
 
 
 class Stage:
@@ -84,7 +88,8 @@ class Stage:
         lines += [f"  rule: {line}" for line in refusal.rule.splitlines()]
         if refusal.hint:
             lines.append(f"  hint: {refusal.hint}")
-        self.log("\n".join(lines))
+        # Paths and values come from clients and cassettes: they must not drive the terminal.
+        self.log("\n".join(map(printable, lines)))
 
     def act(self, actions: Sequence[Action]) -> None:
         """Carries out the player's actions, then those that are due by now, and sets the timer for the next."""
@@ -94,11 +99,18 @@ class Stage:
                 actor = self._live.get(action.live)
                 if actor is not None:
                     touched[actor] = None
-                    actor.carry_out(action)
+                    self._carry_out(actor, action)
             for actor in touched:
                 actor.flush()
             actions = self.player.tick(self.clock.now_us())
         self._arm()
+
+    def _carry_out(self, actor: Actor, action: Action) -> None:
+        try:
+            actor.carry_out(action)
+        except Exception as error:  # what one recording holds must not stop what others get
+            self.log(printable(f"a connection was dropped, its recording cannot be rendered: {error!r}"))
+            actor.drop()
 
     def poll(self) -> None:
         """Does what is due."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from wire import answering, dial, exchange, raw_server, read_head, run
 
 from gp_replay import api
 from gp_replay.core.index import MemoryCassette
-from gp_replay.core.model import Gone, How
+from gp_replay.core.model import Gone, How, ResponseHead
 from gp_replay.store import CassetteWriter
 
 GET = b"GET /x HTTP/1.1\r\nHost: me\r\n\r\n"
@@ -183,6 +184,8 @@ def test_a_client_that_expects_100_gets_it(tmp_path: Path) -> None:
     ("garbage", "status"),
     [
         (b"hello\r\n\r\n", b"400"),
+        (b"\x16\x03\x01\x00\xc8\x01", b"400"),
+        (b"\x00\x01", b"400"),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", b"431"),
         (b"PRI * HTTP/2.0\r\n\r\n", b"505"),
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", b"400"),
@@ -386,3 +389,34 @@ def test_live_pings_are_answered(tmp_path: Path) -> None:
             await (await socket.ping(b"here"))
 
     run(main())
+
+
+def test_a_recording_that_cannot_be_rendered_drops_its_client_and_no_other(tmp_path: Path) -> None:
+    broken = chat(1, "5 < hi", path="/broken")
+    head = broken[2]
+    assert isinstance(head, ResponseHead)
+    broken[2] = replace(head, headers=(*head.headers, (b"Sec-WebSocket-Extensions", b"x-unheard-of")))
+    save(cassette(broken, ask(2, "GET", "/x", answer=[(1, "fine")])), tmp_path / "a.gpr")
+    said: list[str] = []
+
+    async def main() -> bytes:
+        async with api.replay(tmp_path / "a.gpr", timing="instant", log=said.append) as replay:
+            with pytest.raises((websockets.InvalidMessage, OSError, EOFError)):
+                await connect(replay.url.replace("http", "ws") + "/broken")
+            return await exchange(replay.url, CLOSE)
+
+    assert b"fine" in run(main())
+    assert "cannot be rendered" in said[0]
+
+
+def test_what_a_client_sends_cannot_drive_the_terminal(tmp_path: Path) -> None:
+    save(cassette(ask(1, "GET", "/x")), tmp_path / "a.gpr")
+    said: list[str] = []
+
+    async def main() -> None:
+        async with api.replay(tmp_path / "a.gpr", log=said.append) as replay:
+            await exchange(replay.url, b"GET /%1b[2J%0aerror HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+    run(main())
+    assert "\x1b" not in said[0]
+    assert said[0].count("\n") <= 3
