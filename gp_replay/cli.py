@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
 import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional, TypeVar
 
 import typer
 
@@ -21,6 +19,8 @@ if TYPE_CHECKING:
     from gp_replay.replaying import Replay
 
 __all__ = ["app", "main"]
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="gp-replay",
@@ -148,7 +148,7 @@ def record(
     )
     if redact == "off":
         _say("warning: redaction is off; the cassette will hold secrets as they were sent")
-    _exit(asyncio.run(_record(recording, list(env or ()))))
+    _exit(_run(_record(recording, list(env or ()))))
 
 
 async def _record(recording: Recording, env: list[str]) -> int:
@@ -206,7 +206,7 @@ def replay(
         verify=not no_verify,
         log=_say,
     )
-    _exit(asyncio.run(_replay(served, list(env or ()))))
+    _exit(_run(_replay(served, list(env or ()))))
 
 
 async def _replay(served: Replay, env: list[str]) -> int:
@@ -364,9 +364,10 @@ def demo(
     _exit(result.exit_code)
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    with contextlib.suppress(asyncio.CancelledError):
-        return asyncio.run(work)
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
+    return asyncio.run(work)
 
 
 if __name__ == "__main__":

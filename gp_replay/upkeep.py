@@ -195,6 +195,7 @@ def _write_cassette(
     try:
         for event in events:
             writer.write(event)
+            writer.drain()
     except ValueError as error:
         writer.abandon()
         writer.part.unlink(missing_ok=True)

@@ -19,5 +19,6 @@ def write(path: Path, tape: MemoryCassette = TAPE, **options: object) -> Path:
     writer = CassetteWriter(path, tape.header, **options)  # type: ignore[arg-type]
     for event in ordered_events(tape):
         writer.write(event)
+        writer.drain()
     writer.close()
     return path

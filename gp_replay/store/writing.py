@@ -87,6 +87,7 @@ class CassetteWriter:
         self._closed = False
         self._result: Path | None = None
         self._lock = threading.Lock()
+        self._taken = threading.Condition(self._lock)
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._pending: list[bytes] = []
@@ -133,6 +134,15 @@ class CassetteWriter:
             self._pending.append(record)
             self._pending_bytes += len(record)
         self._wake.set()
+
+    def drain(self) -> None:
+        """Waits until the disk has taken most of what was written: for callers that copy faster than anybody talks.
+
+        A recorder never calls it.
+        """
+        with self._taken:
+            while self._failure is None and self._pending_bytes > self._max_pending_bytes // 4:
+                self._taken.wait(_INTERVAL_S)
 
     def close(self, exit_code: int | None = None) -> Path | None:
         """Completes the cassette and puts it in place. Closing again gives the same result.
@@ -225,8 +235,9 @@ class CassetteWriter:
             except (OSError, MemoryError) as error:
                 self._fail(error)
             else:
-                with self._lock:
+                with self._taken:
                     self._pending_bytes -= len(data)
+                    self._taken.notify_all()
 
     def _fail(self, error: BaseException | str) -> None:
         if self._failure is None:

@@ -157,3 +157,18 @@ def test_a_folder_that_cannot_be_written_is_a_disk_failure(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises((DiskFailure, CassetteError)):
         CassetteWriter(tmp_path / "file" / "a.gpr", header())
+
+
+def test_who_copies_faster_than_the_disk_takes_may_wait_and_who_records_never_does(tmp_path: Path) -> None:
+    events = ask(1, "GET", "/", answer=[(1, "x" * 50_000)] * 40)
+    for name, patient in (("patient", True), ("hasty", False)):
+        writer = CassetteWriter(tmp_path / f"{name}.gpr", header(), max_pending_bytes=100_000)
+        for event in events:
+            writer.write(event)
+            if patient:
+                writer.drain()
+        if patient:
+            writer.close()
+        else:
+            with pytest.raises(DiskFailure, match="does not keep up"):
+                writer.close()
