@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from dialogue import SERVER, header
+from dialogue import SERVER, ask, header
 from filed import TAPE, write
 
 from gp_replay.core.document import ordered_events
