@@ -24,6 +24,7 @@ from gp_replay.core.timing import Pace
 from gp_replay.errors import CassetteExists, UsageError
 from gp_replay.recording import Recorded, Recording
 from gp_replay.replaying import Replay
+from gp_replay.settings import load_redaction
 
 __all__ = ["Recorded", "Recording", "Replay", "default_redaction", "record", "replay"]
 
@@ -51,7 +52,7 @@ def record(
         listen: ``[ROLE=]HOST:PORT``, or several; default a free port on loopback.
         skip: path patterns that are relayed and not recorded.
         keep_host: leave ``Host`` as the client sends it.
-        redaction: default the built-in rules with the secrets of this environment.
+        redaction: default `default_redaction`.
         log: called with a text when the disk fails while the relay goes on; default prints it to stderr.
 
     Returns:
@@ -89,8 +90,12 @@ def record(
 
 
 def default_redaction() -> RedactionRules:
-    """The built-in rules, and the values of this process's environment variables whose names say secret."""
-    return RedactionRules(literals=secret_literals(os.environ))
+    """The built-in rules, what the project in this folder adds, and the values of variables whose names say secret.
+
+    Raises:
+        UsageError: the project's settings are wrong.
+    """
+    return load_redaction(Path.cwd(), literals=secret_literals(os.environ))
 
 
 def replay(

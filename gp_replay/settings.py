@@ -1,4 +1,4 @@
-"""What a run is told from outside: rules beside cassettes, and the variables that point a command at us."""
+"""What a run is told from outside: settings of the project, rules beside cassettes, variables of a command."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gp_replay.core.redaction import RedactionRules
 from gp_replay.core.routing import Upstream
 from gp_replay.core.rules import Rules
 from gp_replay.errors import UsageError
 
-__all__ = ["command_variables", "load_rules", "parse_variable"]
+__all__ = ["command_variables", "load_redaction", "load_rules", "parse_variable"]
 
 SDK_VARIABLES = (
     ("api.openai.com", "OPENAI_BASE_URL", "/v1"),
@@ -24,6 +25,61 @@ SDK_VARIABLES = (
 """Upstream host, the variable its SDKs read, and the path that SDK expects in it."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def load_redaction(folder: Path, *, literals: tuple[bytes, ...] = ()) -> RedactionRules:
+    """The built-in rules with what a project adds to them.
+
+    ::
+
+        [tool.gp-replay.redact]             # in pyproject.toml; [redact] in gp-replay.toml, which comes first
+        fields = ["employee_number"]        # of JSON, forms and queries: their values are secrets
+        headers = ["x-internal-token"]
+        patterns = ["EMP-[0-9]{6}"]         # regular expressions
+
+    Args:
+        folder: of the project; a folder without settings adds nothing.
+        literals: values that are secrets wherever they stand.
+
+    Raises:
+        UsageError: the settings cannot be read, or hold an unknown key, another type, or no regular expression.
+    """
+    source, plain = _settings(folder)
+    redact = plain.get("redact", {})
+    if not isinstance(redact, dict):
+        raise UsageError(f"{source}: redact is a table")
+    for name, value in redact.items():
+        if name not in ("fields", "headers", "patterns"):
+            raise UsageError(f"{source}: unknown key redact.{name}", hint="fields, headers and patterns")
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise UsageError(f"{source}: redact.{name} is a list of strings")
+    try:
+        return RedactionRules(
+            literals=literals,
+            fields=tuple(redact.get("fields", ())),
+            headers=frozenset(name.lower().encode("latin-1", "replace") for name in redact.get("headers", ())),
+            patterns=tuple(redact.get("patterns", ())),
+        )
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}", hint=error.hint) from error
+
+
+def _settings(folder: Path) -> tuple[str, Mapping[str, object]]:
+    """Where the project's settings stand, and what they are; the first of the two files that has any."""
+    for name, keys in (("gp-replay.toml", ()), ("pyproject.toml", ("tool", "gp-replay"))):
+        path = folder / name
+        try:
+            with path.open("rb") as file:
+                plain: object = tomllib.load(file)
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"{path}: {error}") from error
+        for key in keys:
+            plain = plain.get(key, {}) if isinstance(plain, dict) else {}
+        if isinstance(plain, dict) and plain:
+            return str(path), plain
+    return str(folder), {}
 
 
 def load_rules(cassette: Path) -> Rules:

@@ -8,7 +8,7 @@ import pytest
 
 from gp_replay.core.routing import parse_upstream
 from gp_replay.errors import UsageError
-from gp_replay.settings import command_variables, load_rules, parse_variable
+from gp_replay.settings import command_variables, load_redaction, load_rules, parse_variable
 
 
 def test_rules_stand_beside_the_cassette_or_there_are_none(tmp_path: Path) -> None:
@@ -44,3 +44,23 @@ def test_known_upstreams_bring_the_variables_of_their_sdks() -> None:
 def test_what_is_no_variable_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_variable(text)
+
+
+def test_a_project_adds_what_is_secret_there(tmp_path: Path) -> None:
+    assert load_redaction(tmp_path).names == ("built-in",)
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.gp-replay.redact]\nfields = ["badge"]\npatterns = ["EMP-[0-9]{6}"]\n'
+    )
+    rules = load_redaction(tmp_path, literals=(b"hunter2hunter2",))
+    assert (rules.fields, rules.patterns, rules.literals) == (("badge",), ("EMP-[0-9]{6}",), (b"hunter2hunter2",))
+    (tmp_path / "gp-replay.toml").write_text('[redact]\nheaders = ["X-Internal"]\n')
+    assert load_redaction(tmp_path).headers == frozenset({b"x-internal"})
+
+
+@pytest.mark.parametrize(
+    "text", ["[redact]\nfield = []", "[redact]\nfields = 1", "redact = 1", '[redact]\npatterns = ["("]', "[redact"]
+)
+def test_settings_that_are_wrong_name_the_file(text: str, tmp_path: Path) -> None:
+    (tmp_path / "gp-replay.toml").write_text(text)
+    with pytest.raises(UsageError, match=r"gp-replay\.toml"):
+        load_redaction(tmp_path)

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from gp_replay.core.codec import encode_event, encode_footer, encode_header, encode_preamble
 from gp_replay.core.index import Indexer, RequestKey
-from gp_replay.core.model import Cassette, Event, Header
+from gp_replay.core.model import Cassette, Event, Header, Opened
 from gp_replay.core.records import Limits
-from gp_replay.errors import CassetteExists, CassetteMissing, CassetteUnfinished, DiskFailure
+from gp_replay.errors import CassetteError, CassetteExists, CassetteMissing, CassetteUnfinished, DiskFailure
 from gp_replay.store.files import PART_SUFFIX, SUFFIX, disk_failure, keep_beside, put_in_place, sync_folder, write_all
 from gp_replay.store.reading import CassetteFile
 
@@ -85,6 +85,7 @@ class CassetteWriter:
         self._digest = hashlib.blake2b(digest_size=32)
         self._failure: DiskFailure | None = None
         self._closed = False
+        self._refusal: DiskFailure | CassetteExists | None = None
         self._result: Path | None = None
         self._lock = threading.Lock()
         self._taken = threading.Condition(self._lock)
@@ -122,7 +123,7 @@ class CassetteWriter:
         with self._lock:
             if self._closed:
                 raise ValueError("the cassette is closed")
-            if self._records >= self._limits.max_records or len(self._indexer) > self._limits.max_streams:
+            if self._records >= self._limits.max_records or self._no_room_for(event):
                 self._fail("the cassette is full")
                 return
             if self._pending_bytes > self._max_pending_bytes:
@@ -159,8 +160,8 @@ class CassetteWriter:
             CassetteExists: something was put at ``path`` meanwhile. The ``.part`` stays.
         """
         if self._closed:
-            if self._failure is not None:
-                raise self._failure
+            if self._refusal is not None:
+                raise self._refusal
             return self._result
         self._stop()
         if self._failure is None and not self.streams:
@@ -174,9 +175,11 @@ class CassetteWriter:
             self._fail(error)
         finally:
             self._release()
-        if self._failure is not None:
-            raise self._failure
-        self._place()
+        if self._failure is None:
+            self._place()
+        self._refusal = self._refusal or self._failure
+        if self._refusal is not None:
+            raise self._refusal
         self._result = self.path
         return self.path
 
@@ -188,6 +191,9 @@ class CassetteWriter:
         self._release()
         if not self.streams:
             self.part.unlink(missing_ok=True)
+
+    def _no_room_for(self, event: Event) -> bool:
+        return isinstance(event, Opened) and len(self._indexer) >= self._limits.max_streams
 
     def _begin(self, beginning: bytes) -> int:
         """The descriptor of the new ``.part``, with ``beginning`` in it."""
@@ -271,11 +277,9 @@ class CassetteWriter:
                 put_in_place(self.part, self.path)
         except CassetteExists as error:
             error.hint = f"the recording is in {self.part}; move {self.path} away, then: gp-replay repair {self.part}"
-            raise
-        except OSError as error:
+            self._refusal = error
+        except (OSError, CassetteError) as error:
             self._fail(error)
-        if self._failure is not None:
-            raise self._failure
 
     def _keep_old(self) -> bool:
         """Whether there is a cassette to replace; it has its place in ``.revisions`` then."""
