@@ -33,7 +33,7 @@ from gp_replay.core.records import (
     encode_record,
 )
 from gp_replay.errors import CassetteCorrupt, CassetteExists
-from gp_replay.store.files import PART_SUFFIX, SUFFIX, disk_failure, open_for_reading, put_in_place, read_at
+from gp_replay.store.files import PART_SUFFIX, SUFFIX, disk_failure, open_for_reading, put_in_place, read_at, write_all
 
 __all__ = ["RepairResult", "repair"]
 
