@@ -176,11 +176,14 @@ def _cell(text: str) -> str:
 
 
 def _size(size: int) -> str:
-    for least, unit in ((10**9, "GB"), (10**6, "MB"), (1000, "kB")):
-        # The next unit already where this one would be rounded up to 1000.0.
-        if size >= least * 0.99995 and size >= 1000:
-            return f"{size / least:.1f} {unit}"
-    return f"{size} B"
+    if size < 1000:
+        return f"{size} B"
+    amount, unit = size / 1000, "kB"
+    for larger in ("MB", "GB"):
+        if amount < 999.95:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.1f} {unit}"
 
 
 def _seconds_since(recorded_at: str, now: datetime) -> int | None:
