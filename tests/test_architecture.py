@@ -46,7 +46,8 @@ CORE_LAYERS = (
     "canonical",
     "matching script",
     "acts explain render",
-    "openings playing",
+    "bindings openings",
+    "playing",
     "player",
 )
 

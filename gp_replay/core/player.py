@@ -253,6 +253,7 @@ class Player:
                 del playing.candidates[0]
         if playing.claimed:
             del playing.candidates[1:]
+            playing.bind()
             self._served.setdefault(playing.candidates[0].recorded.number, False)
 
     # Playing
@@ -308,7 +309,9 @@ class Player:
             playing.due_us = due_us
             playing.position += 1
             playing.last_us = now_us
-            actions.append(Send(live=playing.live, event=step.event))
+            actions.append(Send(live=playing.live, event=playing.bindings.apply(step.event)))
+            if not playing.claimed:
+                playing.told.append(step.event)
         return actions
 
     def _shared_step(self, playing: Playing) -> Step | Refusal | None:

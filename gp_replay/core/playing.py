@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gp_replay.core.bindings import Bindings
 from gp_replay.core.explain import Recorded
+from gp_replay.core.model import Event
 from gp_replay.core.script import Step, StreamScript
 
 __all__ = ["Candidate", "Playing"]
@@ -60,6 +62,8 @@ class Playing:
         deaf: it was refused or has ended early: what is still heard means nothing.
         wakes_us: when it next needs `Player.tick`, or None.
         path: of its request.
+        told: what was said while several recordings were left.
+        bindings: ids that stand for recorded ones here.
     """
 
     live: int
@@ -72,3 +76,11 @@ class Playing:
     deaf: bool = False
     wakes_us: int | None = None
     path: str = field(default="")
+    told: list[Event] = field(default_factory=list)
+    bindings: Bindings = field(default_factory=Bindings)
+
+    def bind(self) -> None:
+        """The recording is chosen: its ids give way to those that were told before."""
+        for step, said in zip(self.candidates[0].script.steps, self.told, strict=False):
+            self.bindings.learn(recorded=step.event, said=said)
+        self.told.clear()

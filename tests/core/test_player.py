@@ -319,6 +319,25 @@ def test_the_first_client_message_chooses_between_recordings_that_begin_alike() 
     assert stage.say("oslo", live=2)[0].startswith("refused")
 
 
+def test_a_client_keeps_the_ids_it_was_told_before_its_recording_was_chosen() -> None:
+    one, two = "0b6f1a34-99f0-4d0e-9b62-3f4fb7c2a1d5", "7f6f1a34-99f0-4d0e-9b62-3f4fb7c2a1d5"
+
+    def talk(stream: int, own: str, city: str, answer: str) -> list[Event]:
+        return chat(
+            stream,
+            f'5 < {{"type":"welcome","connection_id":"{own}"}}',
+            f'10 > {{"city":"{city}"}}',
+            f'20 < {{"connection_id":"{own}","answer":"{answer}"}}',
+        )
+
+    tape = cassette(talk(1, one, "Rome", "sunny"), talk(2, two, "Oslo", "snow"))
+    stage = Stage(tape, pace=Pace(factor=0))
+    assert isinstance(stage.connect(), Pending)
+    assert stage.until(0)[1] == f'0 {{"type":"welcome","connection_id":"{one}"}}'
+    assert stage.say('{"city":"Oslo"}') == [f'{{"connection_id":"{one}","answer":"snow"}}']
+    assert stage.player.tally.served == ("tape#2",)
+
+
 def test_recordings_that_part_before_the_client_speaks_are_ambiguous() -> None:
     stage = Stage(cassette(chat(1, "5 < hello alice"), chat(2, "5 < hello bob")), pace=Pace(factor=0))
     assert isinstance(stage.connect(), Pending)
