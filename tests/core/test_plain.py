@@ -20,6 +20,7 @@ def test_bytes_survive_as_plain_data(data: bytes) -> None:
     ("data", "plain"),
     [
         (b"", ""),
+        (bytes(range(32, 127)), "".join(map(chr, range(32, 127)))),
         (b"data: {}\r\n\t\n", "data: {}\r\n\t\n"),
         ("é😀\ufeff\x85".encode(), "é😀\ufeff\x85"),
         (b"\xff", {"base64": "/w=="}),
