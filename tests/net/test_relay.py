@@ -363,3 +363,86 @@ def test_an_abnormal_end_of_a_connection_is_recorded(tmp_path: Path) -> None:
     events = recorded(tmp_path / "a.gpr")
     assert not [event for event in events if isinstance(event, Close) and event.side is Side.SERVER]
     assert Side.SERVER in [event.side for event in events if isinstance(event, Gone)]
+
+
+def test_a_client_that_does_not_read_holds_the_upstream_back(tmp_path: Path) -> None:
+    sent = 0
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            writer.write(b"x" * 262_144)
+            await writer.drain()
+            sent += 262_144
+
+    async def main() -> None:
+        async with raw_server(flood) as url, api.record(url, out=tmp_path / "a.gpr") as recording:
+            reader, writer = await dial(recording.url)
+            writer.write(GET)
+            await read_head(reader)
+            before = -1
+            while sent != before:  # until nothing moves any more
+                before = sent
+                await asyncio.sleep(0.2)
+            assert sent < 50_000_000
+            writer.transport.abort()
+
+    run(main())
+
+
+def test_a_request_that_waits_for_100_gets_it_from_the_upstream(tmp_path: Path) -> None:
+    async def careful(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert await reader.readexactly(4) == b"body"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async def main() -> bytes:
+        async with raw_server(careful) as url, api.record(url, out=tmp_path / "a.gpr") as recording:
+            reader, writer = await dial(recording.url)
+            writer.write(b"PUT /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+            got = await read_head(reader)
+            writer.write(b"body")
+            got += await read_head(reader)
+            writer.close()
+            return got
+
+    assert run(main()) == b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    assert [event.status for event in recorded(tmp_path / "a.gpr") if isinstance(event, ResponseHead)] == [100, 200]
+
+
+def test_a_client_that_asks_several_roles_one_after_the_other_waits_for_each(tmp_path: Path) -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_head(reader)
+            await asyncio.sleep(0.02)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow")
+
+    async def quick(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_head(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nquick")
+
+    async def main() -> bytes:
+        async with (
+            raw_server(slow) as one,
+            raw_server(quick) as two,
+            api.record([f"a={one}", f"b={two}"], out=tmp_path / "a.gpr") as recording,
+        ):
+            reader, writer = await dial(recording.url)
+            writer.write(b"".join(b"GET /%s/x HTTP/1.1\r\n\r\n" % role for role in (b"a", b"b", b"a", b"b")))
+            got = b""
+            while got.count(b"HTTP/1.1") < 4 or not got.endswith(b"quick"):
+                got += await reader.read(65536)
+            writer.close()
+            return got
+
+    answer = run(main())
+    assert [part[-5:].strip() for part in answer.split(b"HTTP/1.1 200 OK")[1:]] == [
+        b"slow",
+        b"quick",
+        b"slow",
+        b"quick",
+    ]
