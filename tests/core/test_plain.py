@@ -26,6 +26,8 @@ def test_bytes_survive_as_plain_data(data: bytes) -> None:
         (b"\xff", {"base64": "/w=="}),
         (b"\x1b[2J", {"base64": "G1sySg=="}),
         (b"\0", {"base64": "AA=="}),
+        (b"\x7f", {"base64": "fw=="}),
+        ("\x84".encode(), {"base64": "woQ="}),
         ("\x9b".encode(), {"base64": "wps="}),
         ("\ufffe".encode(), {"base64": "77++"}),
     ],
