@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
+from dialogue import ask, header
 from filed import write
 
-from gp_replay.core.model import Event, Gone, How
+from gp_replay.core.model import Gone, How, Side
+from gp_replay.core.records import decode_trailer
 from gp_replay.errors import (
+    CassetteCorrupt,
     CassetteError,
     CassetteExists,
     CassetteMissing,
 )
 from gp_replay.store import (
     CassetteFile,
+    CassetteWriter,
     repair,
 )
 
@@ -25,31 +28,62 @@ def path(tmp_path: Path) -> Path:
     return write(tmp_path / "a.gpr")
 
 
-def whole_events(data: bytes, tmp_path: Path) -> list[Event]:
-    part = tmp_path / f"{time.monotonic_ns()}.gpr.part"
-    part.write_bytes(data)
-    result = repair(part)
-    assert part.exists()
-    with CassetteFile.open(result.path) as tape:
-        return [event for entry in tape.footer.entries for event in tape.events(entry.stream)]
-
-
+@pytest.mark.slow
 def test_a_recording_cut_at_any_byte_keeps_every_whole_event_and_says_which_streams_were_open(
     path: Path, tmp_path: Path
 ) -> None:
     data = path.read_bytes()
     with CassetteFile.open(path) as tape:
-        offsets = sorted(offset for entry in tape.footer.entries for offset in entry.offsets)
-        events = [event for entry in tape.footer.entries for event in tape.events(entry.stream)]
-    first = offsets[1]
-    for cut in range(first, len(data) - 1, 7):
-        kept = whole_events(data[:cut], tmp_path)
-        cuts = [event for event in kept if isinstance(event, Gone) and event.how is How.CUT]
-        whole = [event for event in kept if event not in cuts]
-        ends = [*offsets[1:], len(data)]
-        assert len(whole) >= sum(end <= cut for end in ends[:-1])
-        assert all(event in events for event in whole)
-        assert len({event.stream for event in cuts}) == len(cuts)
+        order = {
+            offset: event
+            for entry in tape.footer.entries
+            for offset, event in zip(entry.offsets, tape.events(entry.stream), strict=True)
+        }
+    begins = sorted(order)
+    footer = decode_trailer(data[-16:], path="", size=len(data))
+    assert footer is not None
+    ends = [*begins[1:], footer]
+    for cut in range(len(data) + 1):
+        part = tmp_path / f"cut-{cut}.gpr.part"
+        part.write_bytes(data[:cut])
+        if cut < begins[0]:
+            with pytest.raises(CassetteCorrupt):
+                repair(part)
+            continue
+        result = repair(part)
+        whole = [order[begin] for begin, end in zip(begins, ends, strict=True) if end <= cut]
+        with CassetteFile.open(result.path) as tape:
+            kept = [event for entry in tape.footer.entries for event in tape.events(entry.stream)]
+            open_streams = {entry.stream for entry in tape.footer.entries if not entry.complete}
+        ended = [event.stream for event in kept if isinstance(event, Gone) and event.how is How.CUT]
+        assert sorted(ended) == sorted(open_streams)
+        assert all(event in kept for event in whole)
+        assert (result.events, result.cut, len(kept)) == (len(whole), len(ended), len(whole) + len(ended))
+        if cut < footer:
+            assert result.lost_bytes == cut - max([begins[0], *(end for end in ends if end <= cut)])
+        assert part.read_bytes() == data[:cut]
+
+
+def test_nothing_behind_a_damaged_record_is_taken_and_the_problem_is_named(path: Path, tmp_path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    with CassetteFile.open(path) as tape:
+        begins = sorted(offset for entry in tape.footer.entries for offset in entry.offsets)
+    data[begins[3] + 8] ^= 1
+    part = tmp_path / "damaged.gpr.part"
+    part.write_bytes(data)
+    result = repair(part)
+    assert (result.events, result.lost_bytes) == (3, len(data) - begins[3])
+    assert "checksum" in result.problem
+
+
+def test_who_had_gone_is_not_cut_again(tmp_path: Path) -> None:
+    asked = ask(1, "GET", "/", answer=[(1, "x")])
+    for side, how, cut in ((Side.SERVER, How.EOF, 0), (Side.CLIENT, How.RESET, 0), (Side.CLIENT, How.EOF, 1)):
+        writer = CassetteWriter(tmp_path / f"{side.name}-{how.name}.gpr", header())
+        for event in [*asked[:-1], Gone(at_us=7000, stream=1, side=side, how=how)]:
+            writer.write(event)
+        writer.abandon()
+        assert repair(writer.part).cut == cut, (side, how)
 
 
 def test_repair_never_overwrites_and_refuses_what_holds_nothing(path: Path, tmp_path: Path) -> None:

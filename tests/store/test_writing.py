@@ -15,6 +15,7 @@ from filed import TAPE, write
 from gp_replay.core.document import ordered_events
 from gp_replay.core.index import MemoryCassette
 from gp_replay.core.model import Piece
+from gp_replay.core.records import Limits
 from gp_replay.errors import (
     CassetteError,
     CassetteExists,
@@ -63,6 +64,49 @@ def test_an_existing_cassette_is_never_overwritten(path: Path, tmp_path: Path) -
         late.close()
     assert (tmp_path / "b.gpr").read_bytes() == b"somebody else's"
     assert path.read_bytes() == before
+
+
+def test_a_refused_close_is_refused_again_and_the_recording_is_kept(tmp_path: Path) -> None:
+    late = CassetteWriter(tmp_path / "b.gpr", TAPE.header)
+    for event in TAPE.events(1):
+        late.write(event)
+    (tmp_path / "b.gpr").write_bytes(b"somebody else's")
+    for _ in range(2):
+        with pytest.raises(CassetteExists):
+            late.close()
+    assert late.part.exists()
+
+
+def test_a_file_that_is_replaced_by_garbage_meanwhile_is_a_disk_failure(path: Path) -> None:
+    with CassetteFile.open(path) as old:
+        writer = CassetteWriter(path, next_revision(TAPE.header, old), replace=True)
+    for event in TAPE.events(1):
+        writer.write(event)
+    path.write_bytes(b"somebody else's")
+    with pytest.raises(DiskFailure):
+        writer.close()
+    assert path.read_bytes() == b"somebody else's"
+    assert writer.part.exists()
+
+
+def test_a_recording_that_is_deleted_meanwhile_is_a_disk_failure(tmp_path: Path) -> None:
+    writer = CassetteWriter(tmp_path / "b.gpr", TAPE.header)
+    writer.part.unlink()
+    for event in TAPE.events(1):
+        writer.write(event)
+    with pytest.raises(DiskFailure, match="deleted"):
+        writer.close()
+
+
+def test_what_is_written_never_breaks_the_limits_of_who_reads_it(tmp_path: Path) -> None:
+    limits = Limits(max_streams=1)
+    writer = CassetteWriter(tmp_path / "b.gpr", TAPE.header, limits=limits)
+    for stream in (1, 2):
+        for event in TAPE.events(stream):
+            writer.write(event)
+    with pytest.raises(DiskFailure, match="full"):
+        writer.close()
+    assert repair(writer.part, limits=limits).streams <= 1
 
 
 def test_a_revision_replaces_and_keeps_what_it_replaces(path: Path, tmp_path: Path) -> None:
