@@ -110,16 +110,21 @@ def record(
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The cassette to write.")],
     listen: ListenOption = None,
-    mode: Annotated[str, typer.Option(help="once refuses an existing FILE; all makes a new revision of it.")] = "once",
+    mode: Annotated[
+        str, typer.Option(metavar="once|all", help="once refuses an existing FILE; all makes a new revision of it.")
+    ] = "once",
     skip: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--skip", metavar="PATTERN", help="Paths that are relayed and not recorded, like '/health*'."),
     ] = None,
     env: EnvOption = None,
     host: Annotated[
-        str, typer.Option(help="upstream: Host names the upstream; keep: as the client sends it.")
+        str,
+        typer.Option(metavar="upstream|keep", help="upstream: Host names the upstream; keep: as the client sends it."),
     ] = "upstream",
-    redact: Annotated[str, typer.Option(help="on, or off: then secrets are written as they are.")] = "on",
+    redact: Annotated[
+        str, typer.Option(metavar="on|off", help="on, or off: then secrets are written as they are.")
+    ] = "on",
 ) -> None:
     """Record what clients and upstreams say to each other.
 
@@ -179,7 +184,9 @@ def replay(
     timing: Annotated[
         str, typer.Option(metavar="TIMING", help="recorded, instant, scale:0.5 (twice as fast) or cap:SECONDS.")
     ] = "recorded",
-    patience: Annotated[float, typer.Option(help="Seconds to wait for a client that is late.")] = 10.0,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait for a client that is late.")
+    ] = 10.0,
     receipt: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FILE", help="Where to write what was served, missed and left unplayed, as JSON."),
