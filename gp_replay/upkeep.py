@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from gp_replay.core.canonical import fingerprint, request_key
 from gp_replay.core.document import ordered_events, to_document
 from gp_replay.core.document_reading import document_facts, from_document
 from gp_replay.core.index import MemoryCassette
-from gp_replay.core.model import Event, Header
+from gp_replay.core.model import Event, Header, Origin
 from gp_replay.errors import CassetteCorrupt, CassetteError, CassetteExists, CassetteMissing, DiskFailure, UsageError
 from gp_replay.interop.documents import dump_json, dump_yaml, load_json, load_yaml
 from gp_replay.report.diff import Diff, diff_cassettes
@@ -24,6 +26,7 @@ from gp_replay.store import CassetteFile, CassetteWriter, find_cassettes, find_u
 
 __all__ = ["Found", "convert", "diff", "list_cassettes", "redaction_warning", "repair", "show"]
 
+_CONTENT = "content"
 _SUFFIXES = (".gpr", ".yaml", ".yml", ".json")
 
 
@@ -126,7 +129,8 @@ def diff(a: Path, b: Path) -> Diff:
 def convert(source: Path, target: Path, *, force: bool = False) -> Path:
     """Writes ``source`` in the form that the suffix of ``target`` names.
 
-    Nothing is lost on the way there and back: header, events, their order and times, the command's exit code.
+    Nothing is lost on the way there and back: header, events, their order and times, the command's exit code. A document
+    that comes back changed makes a cassette whose origin is ``edited``.
 
     Returns:
         ``target``.
@@ -151,6 +155,7 @@ def convert(source: Path, target: Path, *, force: bool = False) -> Path:
     document = to_document(MemoryCassette(header, events))
     if exit_code is not None:
         document["exit_code"] = exit_code
+    document[_CONTENT] = _content(document)
     dump = dump_json if target.suffix == ".json" else dump_yaml
     scratch = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
@@ -177,8 +182,16 @@ def _read(source: Path) -> tuple[Header, list[Event], int | None]:
         raise CassetteCorrupt(str(source), error.strerror or "cannot be read") from error
     load = load_json if source.suffix == ".json" else load_yaml
     document = load(text, source=str(source))
-    header, events = from_document(document, source=str(source))
+    said = document.pop(_CONTENT, None) if isinstance(document, dict) else None
+    edited = said is not None and said != _content(document)
+    header, events = from_document(document, source=str(source), origin=Origin.EDITED if edited else None)
     return header, events, document_facts(document, source=str(source)).exit_code
+
+
+def _content(document: object) -> str:
+    """A digest of what a document says, by which a later edit is noticed."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _write_cassette(

@@ -10,6 +10,7 @@ from filed import TAPE, write
 
 from gp_replay.core.document import ordered_events
 from gp_replay.core.index import MemoryCassette
+from gp_replay.core.model import Origin
 from gp_replay.errors import CassetteCorrupt, CassetteExists, CassetteMissing, UsageError
 from gp_replay.store import CassetteFile
 from gp_replay.upkeep import convert, diff, list_cassettes, redaction_warning, show
@@ -36,6 +37,10 @@ def test_a_document_with_one_changed_character_comes_back_with_it(tmp_path: Path
     assert "hallo" in "\n".join(show(changed, streams=None, max_bytes=None, as_json=False))
     with CassetteFile.open(changed) as tape:
         assert tape.footer.fingerprint
+        assert tape.header.origin is Origin.EDITED
+    unchanged = convert(convert(source, tmp_path / "c.json"), tmp_path / "d.gpr")
+    with CassetteFile.open(unchanged) as tape:
+        assert tape.header == TAPE.header
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from gp_replay.core.model import Close, End, Event, Gone, Protocol, Side
 from gp_replay.core.openings import Openings
 from gp_replay.core.playing import Candidate, Playing
 from gp_replay.core.rules import Rules
-from gp_replay.core.script import Script, Step, identity
+from gp_replay.core.script import Script, Step, StreamScript, identity
 from gp_replay.core.timing import Pace
 
 __all__ = ["PATIENCE_US", "Player"]
@@ -57,6 +57,8 @@ class Player:
         self._wakes: list[tuple[int, int]] = []
         self._served: dict[int, bool] = {}
         self._missed: list[Refusal] = []
+        # Recordings that several clients are choosing among; each leaves when it is claimed.
+        self._compiled: dict[int, StreamScript] = {}
         self._urls: dict[str, str] = {}
         self._rules: dict[str, Rules] = {}
         ours: list[Recorded] = []
@@ -225,7 +227,9 @@ class Player:
         problem = ""
         for number in numbers:
             recorded = self._recorded[number]
-            script = recorded.script.stream(recorded.entry)
+            script = self._compiled.get(number) or recorded.script.stream(recorded.entry)
+            if len(numbers) > 1:
+                self._compiled[number] = script
             if script.problem:
                 problem = f"{recorded.label} cannot be played: {script.problem}"
                 continue
@@ -253,6 +257,7 @@ class Player:
                 del playing.candidates[0]
         if playing.claimed:
             del playing.candidates[1:]
+            self._compiled.pop(playing.candidates[0].recorded.number, None)
             playing.bind()
             self._served.setdefault(playing.candidates[0].recorded.number, False)
 

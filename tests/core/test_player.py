@@ -388,3 +388,17 @@ def test_a_miss_names_the_nearest_recording_and_a_rule_that_heals_it() -> None:
     )
     body = b'{"q":"x","trace":"second"}'
     assert isinstance(player.open(0, 1, Request(protocol=Protocol.HTTP, role=None, head=head, body=body)), Claim)
+
+
+def test_a_hundred_nameless_clients_in_any_order_each_get_the_recording_they_speak_for() -> None:
+    many = 100
+    tape = cassette(*(chat(n, "1 < welcome", f"2 > I am {n}", f"3 < secret of {n}") for n in range(1, many + 1)))
+    stage = Stage(tape, pace=Pace(factor=0))
+    assert all(isinstance(stage.connect(), Pending) for _ in range(many))
+    stage.until(0)
+    order = [(n * 37) % many + 1 for n in range(many)]
+    for live, who in enumerate(order, 1):
+        assert stage.say(f"I am {who}", live=live)[0] == f"secret of {who}"
+    refused = stage.connect()
+    assert isinstance(refused, Refusal)
+    assert refused.kind == "used-up"
