@@ -129,8 +129,8 @@ def diff(a: Path, b: Path) -> Diff:
 def convert(source: Path, target: Path, *, force: bool = False) -> Path:
     """Writes ``source`` in the form that the suffix of ``target`` names.
 
-    Nothing is lost on the way there and back: header, events, their order and times, the command's exit code. A document
-    that comes back changed makes a cassette whose origin is ``edited``.
+    Nothing is lost on the way there and back: header, events, their order and times, the command's exit code. A
+    document that comes back changed makes a cassette whose origin is ``edited``.
 
     Returns:
         ``target``.
