@@ -6,8 +6,13 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["pytester"]
+
+# How fast a machine is says nothing about the code: a slow one must not fail a property.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
