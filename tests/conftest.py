@@ -12,6 +12,7 @@ pytest_plugins = ["pytester"]
 
 # How fast a machine is says nothing about the code: a slow one must not fail a property.
 settings.register_profile("any machine", deadline=None)
+settings.register_profile("deep", deadline=None, max_examples=1000)
 settings.load_profile("any machine")
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")

@@ -22,7 +22,8 @@ SHORT = 20
 _PREFIX = re.compile(
     rb"sk-(?:ant-|proj-|or-|live-|test-|svcacct-|admin-)?(?:api\d\d-|v1-)?|AIza|github_pat_|gh[opusr]_|AKIA|ASIA|xai-|glpat-|xox[abprs]-|hf_|pk-"
 )
-_ESCAPE = re.compile(rb"%[0-9A-Za-z]{2}|\\+u[0-9A-Za-z]{4}|\\+.", re.DOTALL)
+# A byte beyond ASCII becomes a letter, so it counts as one: else a pseudonym could hold an escape its value had not.
+_ESCAPE = re.compile(rb"%[0-9A-Za-z\x80-\xff]{2}|\\+u[0-9A-Za-z\x80-\xff]{4}|\\+.", re.DOTALL)
 _CLASSES = ((b"abcdefghijklmnopqrstuvwxyz", 26), (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 26), (b"0123456789", 10))
 _CLASS_OF = {byte: letters for letters, _ in _CLASSES for byte in letters}
 _CHECKED = 5
