@@ -348,16 +348,16 @@ class Player:
     def _wait(self, playing: Playing, now_us: int) -> list[Action]:
         """A cue is awaited: refuses once patience is over, else wakes up then."""
         lead = playing.candidates[0]
-        awaited = lead.script.cues[lead.gate] if lead.gate < len(lead.script.cues) else None
-        recorded_us = awaited.after_us if awaited else 0
-        deadline_us = playing.last_us + recorded_us + self._patience_us
+        awaited = next((cue for heard, cue in zip(lead.heard, lead.script.cues, strict=True) if not heard), None)
+        if awaited is None or isinstance(awaited.event, Close):
+            return []  # all that is missing is a farewell, and nobody has to go
+        deadline_us = playing.last_us + awaited.after_us + self._patience_us
         if now_us < deadline_us:
             self._wake(playing, deadline_us)
             return []
-        what = type(awaited.event).__name__.lower() if awaited else "message"
         refusal = Refusal(
             kind="stall",
-            reason=f"waited {self._patience_us / 1_000_000:g} s for the client's {what}, as in {lead.recorded.label}",
+            reason=f"waited {self._patience_us / 1_000_000:g} s for the client's message, as in {lead.recorded.label}",
             close_code=4408,
             nearest=lead.recorded.label,
             hint="the recorded client said something here that this one does not",
@@ -367,8 +367,7 @@ class Player:
     def _hear_close(self, playing: Playing, close: Close, now_us: int) -> list[Action]:
         """The other part closes. In time, the recorded farewell follows; early, it is all that still follows."""
         lead = playing.candidates[0]
-        digest, _ = identity(close, lead.recorded.entry, playing.path, lead.recorded.script.rules)
-        number = lead.hear(digest, now_us) if playing.claimed else None
+        number = lead.hear_close(now_us) if playing.claimed else None
         step = lead.next_step(playing.position)
         if number is not None and lead.gate > number and (step is None or step.cues > number):
             return self._advance(playing, now_us)
@@ -413,7 +412,7 @@ class Player:
         return [Refuse(live=playing.live, refusal=refusal)]
 
     def _wake(self, playing: Playing, at_us: int) -> None:
-        if playing.wakes_us is None or at_us < playing.wakes_us or playing.wakes_us != at_us:
+        if playing.wakes_us != at_us:
             playing.wakes_us = at_us
             heapq.heappush(self._wakes, (at_us, playing.live))
 

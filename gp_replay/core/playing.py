@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gp_replay.core.bindings import Bindings
 from gp_replay.core.explain import Recorded
-from gp_replay.core.model import Event
-from gp_replay.core.script import Step, StreamScript
+from gp_replay.core.model import Close, Event
+from gp_replay.core.script import Cue, Step, StreamScript
 
 __all__ = ["Candidate", "Playing"]
 
@@ -29,8 +30,15 @@ class Candidate:
 
     def hear(self, digest: bytes, now_us: int) -> int | None:
         """Marks the first unheard cue with this digest; its number, or None."""
+        return self._mark(lambda cue: cue.digest == digest, now_us)
+
+    def hear_close(self, now_us: int) -> int | None:
+        """Marks the other part's farewell, whatever code it gives; its number, or None."""
+        return self._mark(lambda cue: isinstance(cue.event, Close), now_us)
+
+    def _mark(self, agrees: Callable[[Cue], bool], now_us: int) -> int | None:
         for number, cue in enumerate(self.script.cues):
-            if not self.heard[number] and cue.digest == digest:
+            if not self.heard[number] and agrees(cue):
                 self.heard[number] = 1
                 while self.gate < len(self.heard) and self.heard[self.gate]:
                     self.opened_us.append(now_us)

@@ -224,6 +224,25 @@ def test_the_recorded_farewell_answers_a_close() -> None:
     assert words(stage.player.receive(0, 1, close)) == ["close 1001", "over"]
 
 
+def test_a_client_that_only_has_to_say_goodbye_may_take_its_time() -> None:
+    stage = Stage(cassette(chat(1, "5 > go", "6 < done", close=(CLIENT, 1000))), patience_ms=100)
+    stage.connect()
+    stage.until(1)
+    stage.say("go")
+    assert stage.until(3_600_000) == ["2 done"]
+    assert stage.player.tally.missed == ()
+
+
+def test_a_farewell_with_another_code_is_a_farewell() -> None:
+    stage = Stage(cassette(chat(1, "10 < hi", close=(CLIENT, 1000))), pace=Pace(factor=0))
+    stage.connect()
+    stage.until(0)
+    close = Close(at_us=0, stream=1, side=CLIENT, code=1001)
+    assert words(stage.player.receive(0, 1, close)) == ["close 1000", "over"]
+    stage.player.leave(0, 1)
+    assert stage.player.tally.unfinished == ()
+
+
 def test_an_early_close_is_answered_at_once_and_counted_as_unfinished() -> None:
     stage = Stage(cassette(chat(1, "10 > a", "20 < A", "30 < B")))
     stage.connect()
