@@ -31,6 +31,9 @@ __all__ = ["Recorded", "Recording", "Replay", "default_redaction", "record", "re
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Listen: TypeAlias = str | Sequence[str]
 
+_MAX_PATIENCE_SECONDS = 86_400.0
+"""A day: who waits longer has forgotten the replay."""
+
 
 def record(
     upstream: str | Sequence[str],
@@ -74,6 +77,8 @@ def record(
     if mode not in ("once", "all"):
         raise UsageError(f"mode {mode!r}", hint="once refuses an existing file, all makes a new revision")
     path = Path(out)
+    if not path.name:
+        raise UsageError(f"out {str(out)!r} names no file", hint="like --out chat.gpr")
     path = path if path.suffix else path.with_suffix(".gpr")
     if mode == "once" and path.exists():
         raise CassetteExists(str(path))
@@ -116,7 +121,7 @@ def replay(
         only: roles to serve; default all.
         listen: ``[ROLE=]HOST:PORT``, or several; default a free port on loopback.
         timing: ``recorded``, ``instant``, ``scale:N`` or ``cap:SECONDS``.
-        patience: seconds a conversation waits for its client beyond what was recorded.
+        patience: seconds a conversation waits for its client beyond what was recorded, 0 to 86 400.
         receipt: where to write the receipt on leaving, or None.
         verify: check the digest of each file on opening.
         log: called with a text for every refusal; default prints it to stderr.
@@ -131,6 +136,10 @@ def replay(
         DiskFailure: on leaving, when the receipt cannot be written.
     """
     given = [cassettes] if isinstance(cassettes, str | os.PathLike) else list(cassettes)
+    if not 0 <= patience <= _MAX_PATIENCE_SECONDS:  # no number is neither
+        raise UsageError(f"patience {patience:g}", hint=f"0 to {_MAX_PATIENCE_SECONDS:g} seconds")
+    if receipt is not None and not Path(receipt).name:
+        raise UsageError(f"receipt {str(receipt)!r} names no file", hint="like --receipt receipt.json")
     return Replay(
         [Path(path) for path in given],
         only=tuple(only),

@@ -291,6 +291,8 @@ def show(
     """
     from gp_replay import upkeep
 
+    if as_json and (stream or max_bytes is not None):
+        raise UsageError("--json shows everything; it takes neither --stream nor --max-bytes")
     _warn_of(cassette)
     _print(upkeep.show(cassette, streams=stream, max_bytes=max_bytes, as_json=as_json))
 

@@ -49,6 +49,14 @@ def test_what_cannot_be_meant_is_said_at_once(arguments: dict[str, object], tmp_
         api.record(**{**arguments, "out": tmp_path / "x.gpr"})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "arguments", [{"patience": float("nan")}, {"patience": 1e300}, {"receipt": "/"}, {"receipt": ""}, {"timing": "x"}]
+)
+def test_a_replay_that_cannot_be_meant_is_said_at_once(arguments: dict[str, object], tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        api.replay(tmp_path / "a.gpr", **arguments)  # type: ignore[arg-type]
+
+
 def test_an_existing_cassette_is_refused_at_once(tmp_path: Path) -> None:
     write(tmp_path / "a.gpr")
     with pytest.raises(CassetteExists):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 from dialogue import ask, cassette, chat
 from filed import write
-from wire import answering, raw_server, run
+from wire import answering, dial, exchange, raw_server, run
 
 from gp_replay.cli import main
 from gp_replay.store import CassetteFile
@@ -74,10 +76,18 @@ def test_a_command_gets_urls_and_templates(tape: Path, capfd: pytest.CaptureFixt
     assert (llm, chat_url, base) == (root + "/llm", root + "/chat", root + "/llm/v1")
 
 
+def test_a_recorded_command_gets_the_variables_of_known_sdks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    show = "import os; print(*(os.environ[n] for n in ('OPENAI_BASE_URL','ANTHROPIC_BASE_URL','GP_REPLAY_URL')))"
+    code, out, _ = cli(
+        capfd, "record", "--upstream", "llm=https://api.openai.com", "--upstream", "claude=https://api.anthropic.com",
+        "--out", tmp_path / "b", "--", sys.executable, "-c", show,
+    )  # fmt: skip
+    openai, claude, root = out.split()
+    assert (code, openai, claude) == (4, root + "/llm/v1", root + "/claude")
+
+
 def test_record_saves_what_a_command_did(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     async def service() -> tuple[int, str, str]:
-        import asyncio
-
         async with raw_server(answering(ANSWER)) as url:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "gp_replay", "record", "--upstream", url, "--out", str(tmp_path / "b"), "--",
@@ -93,6 +103,50 @@ def test_record_saves_what_a_command_did(tmp_path: Path, capfd: pytest.CaptureFi
     with CassetteFile.open(tmp_path / "b.gpr") as file:
         assert file.footer.exit_code == 0
         assert file.header.roles[0].name == "default"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_recording_with_a_saved_cassette(number: int, tmp_path: Path) -> None:
+    async def main() -> tuple[int | None, str, str]:
+        async with raw_server(answering(ANSWER)) as url:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "gp_replay", "record", "--upstream", url, "--out", str(tmp_path / "b.gpr"),
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            assert process.stdout is not None
+            ours = (await process.stdout.readline()).decode().strip()
+            assert (await exchange(ours, b"GET /x HTTP/1.1\r\nHost: me\r\n\r\n")).endswith(b"ok")
+            reader, writer = await dial(ours)  # somebody still connected must not keep it from ending
+            process.send_signal(number)
+            out, err = await process.communicate()
+            await reader.read()
+            writer.close()
+            return process.returncode, out.decode(), err.decode()
+
+    code, out, err = run(main())
+    assert (code, out) == (0, ""), err
+    assert "recorded 1 exchanges" in err
+    assert "Traceback" not in err
+    with CassetteFile.open(tmp_path / "b.gpr") as file:
+        assert (len(file.footer.entries), file.footer.exit_code) == (1, None)
+
+
+@pytest.mark.slow
+def test_a_signal_ends_the_command_too(tape: Path) -> None:
+    sleeper = "import time; print('there', flush=True); time.sleep(60)"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gp_replay", "replay", str(tape), "--", sys.executable, "-c", sleeper],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "there\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert "Traceback" not in err
 
 
 @pytest.mark.slow
@@ -130,6 +184,20 @@ USAGE = [
     (["convert", "{tape}", "{new}.txt"], "cannot tell its form"),
     (["convert", "{tape}", "{tape}"], "onto itself"),
     (["show", "{tape}", "--stream", "9"], "stream 9"),
+    (["show", "{tape}", "--json", "--stream", "1"], "--json shows everything"),
+    (["show", "{tape}", "--max-bytes", "-1"], "--max-bytes"),
+    (["replay", "{tape}", "--patience", "nan"], "patience nan"),
+    (["replay", "{tape}", "--patience", "inf"], "patience inf"),
+    (["replay", "{tape}", "--patience", "-1"], "patience -1"),
+    (["replay", "{tape}", "--receipt", "/"], "receipt '/' names no file"),
+    (["replay", "{tape}", "--listen", "nobody=127.0.0.1:0"], "there is no role 'nobody'"),
+    (["record", "--upstream", "http://a", "--out", ""], "names no file"),
+    (["record", "--upstream", "http://a", "--out", "{new}", "--listen", "here"], "is not an address"),
+    (["record", "--upstream", "http://a", "--out", "{new}", "--redact", "perhaps"], "--redact 'perhaps'"),
+    (["record", "--upstream", "http://a", "--out", "{new}", "--"], "no command behind --"),
+    (["record", "--out", "{new}"], "Missing option"),
+    (["demo", "--replay", "{new}", "--keep", "{new}"], "takes neither --keep nor --live-llm"),
+    (["demo", "--replay", "{new}", "--live-llm", "http://a"], "takes neither --keep nor --live-llm"),
     (["replay"], "Missing argument"),
     (["replay", "{tape}", "--odd"], "No such option"),
     (["nonsense"], "No such command"),
@@ -167,16 +235,56 @@ def test_a_cassette_that_cannot_be_read_exits_3(tape: Path, tmp_path: Path, capf
             assert "hint: " in err
 
 
-def test_a_taken_port_exits_4(tape: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    import socket
-
+def test_a_taken_port_exits_4_and_leaves_no_file(tape: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        code, _, err = cli(capfd, "replay", tape, "--listen", address)
+        for command in (["replay", tape], ["record", "--upstream", "http://127.0.0.1:9", "--out", tmp_path / "new"]):
+            code, _, err = cli(capfd, *command, "--listen", address)
+            assert code == 4
+            assert f"{address} is in use" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gpr"]
+
+
+def test_a_host_that_no_name_can_have_exits_4(tape: Path) -> None:
+    listen = f"{'x' * 300}:0"
+    command = [sys.executable, "-m", "gp_replay", "replay", str(tape), "--listen", listen]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert f"cannot listen on {listen}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_cannot_be_written_exits_4(tape: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ask_for = ["--", sys.executable, "-c", FETCH, "/llm/x"]
+    code, _, err = cli(capfd, "replay", tape, "--receipt", tmp_path / "none" / "r.json", *ask_for)
     assert code == 4
-    assert f"{address} is in use" in err
+    assert "the receipt cannot be written" in err
+    code, _, err = cli(capfd, "convert", tape, tmp_path / "none" / "a.json")
+    assert code == 4
+    assert "cannot be written" in err
+
+
+def test_a_disk_that_fails_while_recording_exits_4_and_the_command_never_notices(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk."""
+    limit = "import resource,runpy,sys; resource.setrlimit(resource.RLIMIT_FSIZE,(600,600)); sys.argv=['gp-replay',*sys.argv[1:]]; runpy.run_module('gp_replay',run_name='__main__')"
+
+    async def service() -> tuple[int | None, str, str]:
+        async with raw_server(answering(ANSWER)) as url:
+            fetches = "import os,urllib.request as u\nfor n in range(20): print(u.urlopen(os.environ['GP_REPLAY_URL']+f'/{n}').read().decode())"
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", limit, "record", "--upstream", url, "--out", str(tmp_path / "b"), "--",
+                sys.executable, "-c", fetches, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            out, err = await process.communicate()
+            return process.returncode, out.decode(), err.decode()
+
+    code, out, err = run(service())
+    assert out == "ok\n" * 20, err
+    assert code == 4
+    assert "File too large" in err
+    assert "Traceback" not in err
 
 
 def test_an_unreachable_upstream_alone_exits_4_and_nothing_recorded_too(
@@ -228,6 +336,29 @@ def test_convert_there_and_back_and_repair(tape: Path, tmp_path: Path, capfd: py
     code, out, err = cli(capfd, "repair", tmp_path / "cut.gpr.part")
     assert (code, out.strip()) == (0, str(tmp_path / "cut.gpr"))
     assert "kept" in err
+    assert cli(capfd, "repair", tmp_path / "cut.gpr.part")[0] == 2
+    assert cli(capfd, "repair", tmp_path / "none.gpr.part")[0] == 3
+    assert cli(capfd, "record", "--upstream", "http://a", "--out", tmp_path / "cut.gpr", "--mode", "all")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.yaml", "x: ["), ("a.json", "{}"), ("a.yml", "!!python/object:os.system {}")]
+)
+def test_a_document_that_is_none_exits_3(
+    name: str, content: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(content)
+    code, _, err = cli(capfd, "convert", tmp_path / name, tmp_path / "b.gpr")
+    assert code == 3
+    assert name in err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_demo_has_nothing_to_repeat_where_nothing_was_kept(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(capfd, "demo", "--replay", tmp_path)[0] == 3
+    assert cli(capfd, "list", tmp_path / "none")[0] == 3
 
 
 def test_redaction_off_is_warned_of_when_recording_and_ever_after(

@@ -44,7 +44,7 @@ async def listen(factory: Callable[[], asyncio.Protocol], address: Address) -> a
     host, port = address
     try:
         return await asyncio.get_running_loop().create_server(factory, host, port, backlog=512)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # ValueError: a host that IDNA cannot encode
         code = getattr(error, "errno", None)
         hint = "choose another --listen; port 0 takes a free one"
         if code == errno.EADDRINUSE:
