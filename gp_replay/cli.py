@@ -162,6 +162,8 @@ async def _record(recording: Recording, env: list[str]) -> int:
         recording.exit_code = code if _command else None
     result = recording.result
     assert result is not None
+    for authority in result.bypassed:
+        _say(f"warning: a redirect to {authority} led clients past the recorder; what they said there is not recorded")
     for line in result.unreachable:
         _say(f"warning: {line}")
     if result.broken:

@@ -32,12 +32,14 @@ class Recorded:
         path: of the cassette, or None when nothing was recorded (and no file is left).
         streams: recorded exchanges and connections.
         unreachable: what upstreams that could not be reached said.
+        bypassed: upstream addresses that redirects named to clients, which then went past the recorder.
         broken: connections whose recording failed inside while the relay went on: a bug worth a report.
     """
 
     path: Path | None
     streams: int
     unreachable: tuple[str, ...]
+    bypassed: tuple[str, ...]
     broken: int
 
 
@@ -94,7 +96,10 @@ class Recording(Service):
             key=lambda role, request: request_key(matching, role, request),
             fingerprint=fingerprint(matching),
         )
-        self._tape = Tape(write=self._write, redactor=Redactor(self._redaction, salt=header.salt))
+        authorities = frozenset(upstream.authority.lower().encode() for upstream in self.upstreams.values())
+        self._tape = Tape(
+            write=self._write, redactor=Redactor(self._redaction, salt=header.salt), authorities=authorities
+        )
         self._proxy = RecordingProxy(
             upstreams=self.upstreams,
             tape=self._tape,
@@ -126,9 +131,15 @@ class Recording(Service):
         unreachable, streams = tuple(tape.unreachable), tape.streams
         if streams == 0 and self._writer.failure is None:
             self._writer.abandon()
-            self.result = Recorded(path=None, streams=0, unreachable=unreachable, broken=tape.broken)
+            self.result = Recorded(path=None, streams=0, unreachable=unreachable, bypassed=(), broken=tape.broken)
             return
-        self.result = Recorded(path=self.out, streams=streams, unreachable=unreachable, broken=tape.broken)
+        self.result = Recorded(
+            path=self.out,
+            streams=streams,
+            unreachable=unreachable,
+            bypassed=tuple(tape.bypassed),
+            broken=tape.broken,
+        )
         try:
             self._writer.close(self.exit_code)
         except GpReplayError:

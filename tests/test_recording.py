@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -66,3 +67,29 @@ def test_an_address_that_cannot_be_had_leaves_nothing_behind(tmp_path: Path) -> 
 
     run(main())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_redirect_past_the_recorder_is_noticed(tmp_path: Path) -> None:
+    async def main() -> api.Recording:
+        target = ""
+
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            where = target if b"/away" in head else "/here"
+            writer.write(f"HTTP/1.1 307 Elsewhere\r\nLocation: {where}\r\nContent-Length: 0\r\n\r\n".encode())
+
+        async with raw_server(script) as url:
+            target = url + "/away"
+            recording = api.record(url, out=tmp_path / "a.gpr")
+            async with recording:
+                for path in (b"/stay", b"/away"):
+                    await exchange(recording.url, GET.replace(b"/x", path))
+                    bypassed.append(tuple(recording._tape.bypassed))
+            return recording
+
+    bypassed: list[tuple[str, ...]] = []
+    recording = run(main())
+    assert recording.result is not None
+    assert bypassed[0] == ()
+    assert recording.result.bypassed == bypassed[1]
+    assert bypassed[1][0].startswith("127.0.0.1:")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gp_replay.core.model import Event, Gone, How, Opened, ResponseHead, Side
+from gp_replay.core.model import Event, Gone, How, Opened, ResponseHead, Side, header_value
 from gp_replay.core.redaction import Redactor, StreamRedactor
 
 __all__ = ["Tape"]
+
+_MAX_BYPASSED = 20
 
 
 @dataclass(slots=True)
@@ -22,6 +24,8 @@ class Tape:
         answered: final response heads so far.
         unreachable: messages of upstreams that could not be reached, without repetition.
         broken: connections whose tap failed; a bug, and said at the end.
+        authorities: of the upstreams; an answer that sends a client there sends it past the recorder.
+        bypassed: where such answers pointed, without repetition.
     """
 
     write: Callable[[Event], None]
@@ -30,6 +34,8 @@ class Tape:
     answered: int = 0
     unreachable: dict[str, None] = field(default_factory=dict)
     broken: int = 0
+    authorities: frozenset[bytes] = frozenset()
+    bypassed: dict[str, None] = field(default_factory=dict)
     _open: dict[int, StreamRedactor] = field(default_factory=dict)
 
     def number(self) -> int:
@@ -43,8 +49,15 @@ class Tape:
             self._open[event.stream] = self.redactor.stream()
         if isinstance(event, ResponseHead) and event.status >= 101:
             self.answered += 1
+            self._look_for_bypass(event)
         for kept in self._open[event.stream].feed(event):
             self.write(kept)
+
+    def _look_for_bypass(self, head: ResponseHead) -> None:
+        location = header_value(head.headers, b"location") or b""
+        authority = location.partition(b"://")[2].partition(b"/")[0].lower()
+        if authority in self.authorities and len(self.bypassed) < _MAX_BYPASSED:
+            self.bypassed.setdefault(authority.decode("latin-1"))
 
     def done(self, stream: int) -> None:
         """See `gp_replay.core.recorder.Sink`."""
