@@ -1,7 +1,8 @@
 """One client connection of the replay server: bytes to requests and events, the player's actions to bytes.
 
 Requests are answered one after the other; what a client sends ahead is held. All that is due at one moment leaves in
-one write. After a 101 the connection is a WebSocket for good.
+one write. After a 101 the connection is a WebSocket for good. A client that does not read is not read from either, and
+between two requests of one client the others have their turn.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ __all__ = ["LiveClient"]
 
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 _HELD_BYTES = 1_048_576
+_UNREAD_BYTES = 1_048_576
 _LINGER_SECONDS = 5.0
 _HEAD_SECONDS = 60.0
 
@@ -64,6 +66,7 @@ class LiveClient(asyncio.Protocol):
         self._label = ""
         self._closing = False
         self._ended = False
+        self._full = False
         self._begun: asyncio.TimerHandle | None = None
         self.transport: asyncio.Transport
 
@@ -73,6 +76,7 @@ class LiveClient(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self._peers.add(self)
+        transport.set_write_buffer_limits(high=_UNREAD_BYTES)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -88,7 +92,7 @@ class LiveClient(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._ended = True
         # Half a connection may still want its answer; half a WebSocket has nobody to speak to.
-        return self._live != 0 and self._frames is None and self._handshake is None
+        return (self._live != 0 or bool(self._held)) and self._frames is None and self._handshake is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
@@ -98,6 +102,16 @@ class LiveClient(asyncio.Protocol):
         if self._live:
             self._stage.detach(self._live)
             self._stage.act([])
+
+    def pause_writing(self) -> None:
+        self._full = True
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if len(self._held) <= _HELD_BYTES:
+            self.transport.resume_reading()
+        self._resume_soon()
 
     # Requests
 
@@ -124,9 +138,11 @@ class LiveClient(asyncio.Protocol):
                 self._problem(error.status, error)
                 return
             data = data[used:]
+            if items and isinstance(items[-1], Complete):
+                break
         if data and not self._closing:
             self._held += data
-            if self._frames is not None:
+            if self._frames is not None or not self._live:
                 self._resume_soon()
 
     def _read_any(self, data: bytes) -> None:
@@ -137,17 +153,19 @@ class LiveClient(asyncio.Protocol):
 
     def _resume_soon(self) -> None:
         """What was held back is read from the loop, not from here: a thousand pipelined requests are no recursion."""
-        if self._held:
+        if self._held or self._ended:
             asyncio.get_running_loop().call_soon(self._resume)
 
     def _resume(self) -> None:
-        if self._closing or (self._live and self._frames is None):
+        if self._closing or self._full or (self._live and self._frames is None):
             return
         held = bytes(self._held)
         self._held.clear()
         self.transport.resume_reading()
         if held:
             self._read_any(held)
+        if self._ended and not self._held and not self._live and not self._closing:
+            self._close_gently()
 
     def _take(self, items: list[Item]) -> None:
         for item in items:
@@ -348,7 +366,7 @@ class LiveClient(asyncio.Protocol):
             return
         self._live, self._answer, self._handshake = 0, None, None
         self._stage.detach(live)
-        if answer is None or answer.closes or self._ended:
+        if answer is None or answer.closes:
             self._close_gently()
             return
         self._await_head()
