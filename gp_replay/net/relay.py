@@ -30,6 +30,8 @@ from gp_replay.net.tape import Tape
 __all__ = ["ClientSide", "Relay", "UpstreamSide"]
 
 _HELD_BYTES = 1_048_576
+_REQUESTS_A_TURN = 10
+"""Of one client, before the others have theirs."""
 _LINGER_SECONDS = 5.0
 
 
@@ -80,6 +82,7 @@ class ClientSide(asyncio.Protocol):
         self._link: UpstreamSide | None = None
         self._held = bytearray()
         self._waiting = False
+        self._turning = False
         self._raw = False
         self._asked: tuple[RequestLine, bytes, str, int] | None = None
         self._ended = False
@@ -105,11 +108,8 @@ class ClientSide(asyncio.Protocol):
             self._take(data, at_us)
 
     def eof_received(self) -> bool:
-        at_us = self._relay.clock.stamp_us()
         self._ended = True
-        for link in self._links.values():
-            link.tapped(lambda tap: tap.client_gone(How.EOF, at_us=at_us))
-            link.end()
+        self._pass_on_end()
         return bool(self._links) or self._waiting
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -134,14 +134,18 @@ class ClientSide(asyncio.Protocol):
 
     @property
     def _blocked(self) -> bool:
-        return self._waiting or (self._link is not None and self._link.switching)
+        return self._waiting or self._turning or (self._link is not None and self._link.switching)
 
     def _take(self, data: bytes, at_us: int) -> None:
+        turn = _REQUESTS_A_TURN
         while data:
             link = self._link
             if self._raw and link is not None:
                 self._pass_raw(link, data, at_us)
                 return
+            if not turn and not self._blocked:
+                self._turning = True
+                asyncio.get_running_loop().call_soon(self._next_turn)
             if self._blocked:
                 self._held += data
                 return
@@ -159,7 +163,24 @@ class ClientSide(asyncio.Protocol):
                 link.tapped(partial(Tap.request_items, items=items, at_us=at_us))
             elif items and isinstance(items[0], RequestLine):
                 self._begin(items[0], at_us)
+                turn -= 1
             data = data[used:]
+
+    def _next_turn(self) -> None:
+        self._turning = False
+        if not self.transport.is_closing():
+            self.flush_held()
+
+    def _pass_on_end(self) -> None:
+        """The client will say no more, and all that it said was passed on: so is that."""
+        if not self._ended or self._held or self._waiting:
+            return
+        at_us = self._relay.clock.stamp_us()
+        for link in self._links.values():
+            if not link.client_ended:
+                link.client_ended = True
+                link.tapped(lambda tap: tap.client_gone(How.EOF, at_us=at_us))
+                link.end()
 
     def _pass_raw(self, link: UpstreamSide, data: bytes, at_us: int) -> None:
         link.transport.write(data)
@@ -205,8 +226,6 @@ class ClientSide(asyncio.Protocol):
         self._links[upstream.role] = link
         self._waiting = False
         self._ask(link)
-        if self._ended:
-            link.end()
         self.flush_held()
 
     def _ask(self, link: UpstreamSide) -> None:
@@ -241,6 +260,7 @@ class ClientSide(asyncio.Protocol):
             self._held.clear()
             self._take(held, self._relay.clock.stamp_us())
             self.transport.resume_reading()
+        self._pass_on_end()
 
     def _record_unanswered(self, how: How, *, side: Side, at_us: int) -> None:
         """A request that reached no upstream is evidence too."""
@@ -289,6 +309,7 @@ class UpstreamSide(asyncio.Protocol):
         self._tap: Tap | None = Tap(number=relay.tape.number, sink=relay.tape)
         self._gone = False
         self.silent = False
+        self.client_ended = False
         self.transport: asyncio.Transport
 
     @property

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from dialogue import ask, cassette, chat
 from filed import write
-from wire import dial, exchange, read_head, run
+from wire import dial, exchange, raw_server, read_head, run
 
 from gp_replay import api
+from gp_replay.store import CassetteFile
 
 GET = b"GET /x HTTP/1.1\r\nHost: me\r\n\r\n"
 CLOSE = b"GET /x HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
@@ -100,6 +101,7 @@ def test_an_odd_target_is_a_miss_and_nothing_else(target: bytes, tmp_path: Path)
     assert run(main()).startswith(b"HTTP/1.1 424 ")
 
 
+@pytest.mark.slow
 def test_a_storm_of_requests_on_one_connection_lets_others_have_their_turn(tmp_path: Path) -> None:
     write(tmp_path / "a.gpr", cassette(ask(1, "GET", "/x")))
     storm = b"GET /none HTTP/1.1\r\n\r\n" * 3000
@@ -188,3 +190,44 @@ def test_many_idle_half_said_and_half_closed_connections_cost_nobody_anything(tm
     ended, answer = run(main())
     assert set(ended) == {b""}
     assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An upstream that answers every request with its number, until the client ends."""
+    number = 0
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        while await read_head(reader):
+            number += 1
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%d;" % (len(str(number)) + 1, number))
+            await writer.drain()
+
+
+def test_half_a_connection_gets_all_its_answers_from_the_upstream(tmp_path: Path) -> None:
+    async def main() -> bytes:
+        async with raw_server(ok) as url, api.record(url, out=tmp_path / "a.gpr") as recording:
+            return await exchange(recording.url, GET * 200, half_close=True)
+
+    answers = run(main())
+    assert [answers.count(b"\r\n\r\n%d;" % number) for number in range(1, 201)] == [1] * 200
+    with CassetteFile.open(tmp_path / "a.gpr") as file:
+        assert [entry.complete for entry in file.footer.entries] == [True] * 200
+
+
+@pytest.mark.slow
+def test_a_storm_of_requests_through_the_relay_lets_others_have_their_turn(tmp_path: Path) -> None:
+    async def main() -> tuple[bytes, int, int]:
+        async with raw_server(ok) as url, api.record(url, out=tmp_path / "a.gpr") as recording:
+            reader, writer = await dial(recording.url)
+            writer.write(GET * 1500)
+            await read_head(reader)
+            answer = await exchange(recording.url, GET, half_close=True)
+            meanwhile = recording._tape.streams
+            writer.write_eof()
+            rest = (await reader.read()).count(b"HTTP/1.1 200 ")
+            writer.close()
+            return answer, meanwhile, rest
+
+    answer, meanwhile, rest = run(main())
+    assert answer.endswith(b"1;")
+    assert meanwhile < 1000, meanwhile
+    assert rest == 1499
