@@ -20,7 +20,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -71,9 +70,9 @@ async def serve_agent(
     llm = LlmClient(url=llm_url, model=model)
 
     def admit(connection: ServerConnection, request: Request) -> Response | None:
-        if urlsplit(request.path).path != "/ws":
+        if request.path.partition("?")[0] != "/ws":
             return connection.respond(HTTPStatus.NOT_FOUND, "there is only /ws here\n")
-        authorization = request.headers.get("Authorization", "")
+        authorization = ",".join(request.headers.get_all("Authorization"))
         offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol"))
         try:
             connection.username = check_token(find_token(authorization, offered), secret, now=int(clock()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
@@ -20,6 +20,8 @@ __all__ = ["LlmClient", "LlmFailed", "Reply", "ToolCall"]
 
 _MAX_LINE = 1 << 20
 _SEED = 7
+_PARTING_S = 0.2
+"""Time for what follows ``[DONE]``: by then the answer is whole, so nobody is kept waiting for long."""
 
 
 class LlmFailed(GpReplayError):
@@ -150,7 +152,7 @@ class LlmClient:
 def _chunk(data: str) -> object:
     try:
         chunk: object = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise LlmFailed("the LLM's stream is not JSON") from None
     error = _get(chunk, "error")
     if error is not None:
@@ -169,11 +171,20 @@ async def _events(base: str, body: dict[str, object]) -> AsyncGenerator[str]:
                     raise LlmFailed("the LLM reported an error in its stream")
                 value = value.strip()
                 if name == "data" and value == "[DONE]":
+                    await _part(lines)
                     return
                 if name == "data":
                     yield value
     except (OSError, EOFError, ValueError) as problem:
         raise LlmFailed(f"the LLM cannot be reached or broke off: {problem or type(problem).__name__}") from None
+
+
+async def _part(lines: AsyncGenerator[str]) -> None:
+    """Hear the end of the body out: who hangs up before the last chunk breaks the exchange off for a recorder."""
+    with suppress(OSError, EOFError, ValueError):  # among them: time is up
+        async with asyncio.timeout(_PARTING_S):
+            async for _ in lines:
+                pass
 
 
 async def _lines(url: SplitResult, body: bytes) -> AsyncGenerator[str]:
@@ -256,7 +267,10 @@ async def _beginning(pieces: AsyncGenerator[bytes]) -> str:
 
 
 async def _line(reader: asyncio.StreamReader) -> str:
-    line = await reader.readuntil(b"\n")
+    try:
+        line = await reader.readuntil(b"\n")
+    except asyncio.LimitOverrunError:
+        raise LlmFailed("the LLM sent a line that is too long") from None
     return line.decode("latin-1").rstrip("\r\n")
 
 

@@ -91,6 +91,7 @@ def parameters_of(arguments: str) -> dict[str, object] | None:
     """The arguments of a call, or None if they are not a JSON object."""
     try:
         parameters = json.loads(arguments)
+        json.dumps(parameters, allow_nan=False)  # Python reads NaN and 1e999, which are not JSON to anybody else
     except (ValueError, RecursionError):
         return None
     return parameters if isinstance(parameters, dict) else None

@@ -259,12 +259,14 @@ def test_two_users_at_once_share_nothing() -> None:
         ("/ws", {"Authorization": "Bearer nonsense"}, 401),
         ("/ws", {"Authorization": f"Bearer {token(secret='another')}"}, 401),
         ("/ws?token=x", {"Authorization": "Basic YTpi"}, 401),
+        ("/ws", [*bearer().items(), *bearer().items()], 401),
+        ("//[/ws", bearer(), 404),
         ("/", bearer(), 404),
         ("/ws/other", bearer(), 404),
     ],
 )
 def test_stranger_and_unknown_path_are_refused_before_the_upgrade(
-    path: str, headers: dict[str, str], code: int
+    path: str, headers: dict[str, str] | list[tuple[str, str]], code: int
 ) -> None:
     async def knock() -> InvalidStatus:
         async with agent() as (url, _):

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from scripted_llm import LAST, OK, Answer, calls, chunk, delta, event, scripted_llm, status, text
+from wire import raw_server, run
 
 from gp_replay.demo.llm import LlmClient, LlmFailed, Reply, ToolCall
 from gp_replay.demo.prompt import said
@@ -70,6 +71,34 @@ def test_done_ends_the_answer_though_the_body_goes_on() -> None:
     assert ask(Answer(stream, hang=True))[0] == Reply(text="a")
 
 
+def test_last_chunk_after_done_is_waited_for_so_that_no_exchange_breaks_off() -> None:
+    stayed: list[bool] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.partition(b"Content-Length: ")[2].partition(b"\r")[0]))
+        writer.write(OK + delta({"content": "a"}, "stop") + event(b"[DONE]"))
+        leaving = asyncio.create_task(reader.read())
+        await asyncio.wait([leaving], timeout=0.05)
+        stayed.append(not leaving.done())
+        writer.write(LAST)
+        await leaving
+        writer.close()
+
+    async def talk() -> Reply:
+        async with raw_server(serve) as url:
+            return await LlmClient(url=url, model="m").chat(HELLO, max_tokens=5)
+
+    assert run(talk()) == Reply(text="a")
+    assert stayed == [True]
+
+
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"5\r\nab"])
+def test_what_is_broken_after_done_spoils_no_answer(rest: bytes) -> None:
+    stream = [OK, delta({"content": "a"}, "stop"), event(b"[DONE]"), rest]
+    assert ask(Answer(stream))[0] == Reply(text="a")
+
+
 @pytest.mark.parametrize(
     ("answer", "problem", "code"),
     [
@@ -80,6 +109,8 @@ def test_done_ends_the_answer_though_the_body_goes_on() -> None:
         (Answer([OK, event({"error": 1}), LAST]), "without a message", None),
         (Answer([OK, chunk(b'error: {"code":500}\n\n'), LAST]), "in its stream", None),
         (Answer([OK, event(b"{"), LAST]), "not JSON", None),
+        (Answer([OK, event(b"[" * 200_000), LAST]), "not JSON", None),
+        (Answer([b"HTTP/1.1 200 OK\r\nX: " + b"x" * (3 << 20)]), "too long", None),
         (Answer([OK, delta({"content": "a"}), LAST]), "broke off", None),
         (Answer([OK, delta({"content": "a"}), b"40\r\ndata"]), "broke off", None),
         (Answer([OK, b"zz\r\n"]), "broke off", None),

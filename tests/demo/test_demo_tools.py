@@ -127,3 +127,5 @@ def test_parameters_are_none_only_where_there_is_no_object() -> None:
     assert parameters_of('{"a": 1}') == {"a": 1}
     assert parameters_of("{}") == {}
     assert parameters_of("null") is None
+    assert parameters_of('{"a": NaN}') is None
+    assert parameters_of('{"a": [1e999]}') is None
