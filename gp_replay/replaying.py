@@ -12,7 +12,7 @@ from gp_replay.core.routing import parse_upstream
 from gp_replay.core.rules import Rules
 from gp_replay.core.script import compile, server_cast
 from gp_replay.core.timing import Pace
-from gp_replay.errors import DiskFailure, GpReplayError, UsageError
+from gp_replay.errors import CassetteCorrupt, DiskFailure, GpReplayError, UsageError
 from gp_replay.net.replay import ReplayServer
 from gp_replay.report.receipt import CassetteUsed, Receipt
 from gp_replay.service import LOOPBACK, Service, addresses
@@ -148,10 +148,21 @@ class Replay(Service):
             cassette.close()
 
     def variables(self, extra: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
-        """The environment for a command that is to be served."""
-        hosts = {role.name: role.url for cassette in self._cassettes for role in cassette.header.roles}
-        upstreams = [parse_upstream(f"{role}={url}") for role, url in hosts.items() if "://" in url]
-        return command_variables(self.urls, root=self.url, upstreams=upstreams, extra=extra)
+        """The environment for a command that is to be served.
+
+        Raises:
+            CassetteCorrupt: a cassette holds a name that is none for a role, or a URL that is none.
+            UsageError: a template names a role that is not there.
+        """
+        upstreams = {}
+        for cassette in self._cassettes:
+            for role in cassette.header.roles:
+                if "://" in role.url:
+                    try:
+                        upstreams[role.name] = parse_upstream(f"{role.name}={role.url}")
+                    except UsageError as error:
+                        raise CassetteCorrupt(str(cassette.path), str(error)) from error
+        return command_variables(self.urls, root=self.url, upstreams=tuple(upstreams.values()), extra=extra)
 
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:

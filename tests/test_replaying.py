@@ -13,6 +13,7 @@ from filed import TAPE, write
 from gp_replay import api
 from gp_replay.core.document import ordered_events
 from gp_replay.core.index import MemoryCassette
+from gp_replay.core.model import Role
 from gp_replay.errors import CassetteCorrupt, DiskFailure
 
 
@@ -51,3 +52,14 @@ def test_one_broken_cassette_among_many_is_named_and_nothing_is_served(tmp_path:
     (tmp_path / "b.gpr").write_bytes(b"broken")
     with pytest.raises(CassetteCorrupt, match=r"b\.gpr"), api.replay(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [("../../x", "http://a"), ("a\r\nX: y", "http://a"), ("", "http://a"), ("llm", "http://[::1/"), ("llm", "ftp://a")],
+)
+def test_a_cassette_with_a_role_that_is_none_is_corrupt_and_named(name: str, url: str, tmp_path: Path) -> None:
+    header = replace(TAPE.header, roles=(Role(name=name, url=url),))
+    write(tmp_path / "a.gpr", MemoryCassette(header, ask(1, "GET", "/x", role=name)))
+    with api.replay(tmp_path / "a.gpr") as replay, pytest.raises(CassetteCorrupt, match=r"a\.gpr"):
+        replay.variables()
