@@ -11,6 +11,10 @@ from gp_replay.core.pseudonym import decode_segment, jwt_claims
 __all__ = ["owner_of", "subprotocol_token"]
 
 _MAX_OWNER = 256
+_PREFIXES = (
+    *(b"jwt.", b"jwt-auth.", b"bearer.", b"authorization.bearer.", b"openai-insecure-api-key."),
+    b"base64url.bearer.authorization.k8s.io.",  # kubectl exec and attach
+)
 _QUERY_NAMES = frozenset({"token", "access_token", "jwt", "id_token"})
 
 
@@ -29,7 +33,7 @@ def owner_of(head: RequestHead) -> str | None:
 
 def subprotocol_token(item: bytes) -> tuple[bytes, bytes] | None:
     """Splits a subprotocol item that carries a token into what stands before it and the token; None for others."""
-    for prefix in (b"jwt.", b"jwt-auth.", b"bearer.", b"openai-insecure-api-key."):
+    for prefix in _PREFIXES:
         if item.lower().startswith(prefix) and len(item) - len(prefix) >= 10:
             return item[: len(prefix)], item[len(prefix) :]
     return (b"", item) if jwt_claims(item) is not None else None

@@ -20,7 +20,8 @@ SHORT = 20
 """Values shorter than this become ordinals."""
 
 _PREFIX = re.compile(
-    rb"sk-(?:ant-|proj-|or-|live-|test-|svcacct-|admin-)?(?:api\d\d-|v1-)?|AIza|github_pat_|gh[opusr]_|AKIA|ASIA|xai-|glpat-|xox[abprs]-|hf_|pk-"
+    rb"sk-(?:ant-|proj-|or-|live-|test-|svcacct-|admin-)?(?:api\d\d-|v1-)?|AIza|github_pat_|gh[opusr]_|AKIA|ASIA|xai-|glpat-"
+    rb"|xox[abprs]-|hf_|pk-|gsk_|[sr]k_(?:live_|test_)?|nvapi-|pplx-|ya29\.|eyJ"
 )
 # A byte beyond ASCII becomes a letter, so it counts as one: else a pseudonym could hold an escape its value had not.
 _ESCAPE = re.compile(rb"%[0-9A-Za-z\x80-\xff]{2}|\\+u[0-9A-Za-z\x80-\xff]{4}|\\+.", re.DOTALL)

@@ -1,8 +1,7 @@
 """Redaction: what leaves the recorder's memory for the disk has pseudonyms where the wire had secrets.
 
-By default on, before the first write, in this one place for HTTP and WebSocket alike. `Redactor` belongs to one
-recording, `StreamRedactor` to one exchange or connection: its events in, the same events out, changed only in
-secrets, each side in order, a tail withheld while it may be the beginning of a secret.
+On by default, before the first write, for HTTP and WebSocket alike. `StreamRedactor` takes the events of one stream and
+returns as many, changed only in secrets, each side in order, a tail withheld while it may begin a secret.
 """
 
 from __future__ import annotations
@@ -34,9 +33,10 @@ from gp_replay.core.pseudonym import Pseudonyms, decode_segment, encode_segment
 from gp_replay.core.rewriter import Edit, Rewriter, apply_edits
 from gp_replay.core.secret_rules import (
     BARE_NAMES,
-    HEADER_NAMES,
     NAMES,
+    cookie_value,
     is_credential,
+    is_secret_header,
     is_secret_value,
     normal_name,
     secret_literals,
@@ -48,7 +48,7 @@ __all__ = ["RedactionRules", "Redactor", "SecretClasses", "StreamRedactor", "sec
 
 _PARAMETER = re.compile(rb"([?&;#]|^)([^=&?;#\s]{1,128})=([^&;#\s]*)")
 _URL_HEADERS = frozenset({b"referer", b"location", b"link", b"content-location", b"origin", b"refresh"})
-_COOKIE_PAIR = re.compile(rb"([^=;\s]+)=(\"?)([^;\"]*)")
+_USER_INFO = re.compile(rb"(?<=//)[^/?#\s:@]{0,128}:([^/?#\s@]{1,256})@")
 _JSON_START = re.compile(rb"\s*[\w:/,.-]{0,24}[\[{]")
 _LINE_MEDIA = frozenset({b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/json-seq"})
 _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9-]*) +(?=\S)")
@@ -200,22 +200,26 @@ class Redactor:
         if name == b"sec-websocket-protocol":
             items = (self._subprotocol(item) for item in re.split(rb"(\s*,\s*)", value))
             return b"".join(items)
-        if name in HEADER_NAMES or name in self.rules.headers:
+        if name in self.rules.headers or is_secret_header(name, value):
             scheme = _SCHEME.match(value)
             start = scheme.end() if scheme else 0
             return value[:start] + self.value(value[start:])
-        return self.parameters(value) if name in _URL_HEADERS else self.text(value)
+        if name not in _URL_HEADERS:
+            return self.text(value)
+        edits = [Edit(*found.span(1), self.value(found[1])) for found in _USER_INFO.finditer(value)]
+        return self.parameters(apply_edits([value], edits)[0])
 
     def _cookies(self, value: bytes, *, whole: bool) -> bytes:
-        def change(found: re.Match[bytes]) -> bytes:
-            return found[1] + b"=" + found[2] + self.value(found[3])
-
-        return _COOKIE_PAIR.sub(change, value, count=0 if whole else 1)
+        cookies = value.split(b";")
+        for index, cookie in enumerate(cookies if whole else cookies[:1]):
+            start, end = cookie_value(cookie)
+            cookies[index] = cookie[:start] + self.value(cookie[start:end]) + cookie[end:]
+        return b";".join(cookies)
 
     def _subprotocol(self, item: bytes) -> bytes:
         found = subprotocol_token(item)
         if found is None:
-            return self.text(item)
+            return self.value(item) if is_credential(item) else self.text(item)
         prefix, token = found
         inner = decode_segment(token)
         if inner is not None and inner.startswith(b"eyJ") and inner.count(b".") == 2:
@@ -369,11 +373,19 @@ class SecretClasses:
         self._numbers: dict[bytes, int] = {}
         self._scanner = SecretScanner()
 
-    def mask(self, text: str, name: str) -> str:
-        """``text`` with every secret in it replaced; ``name`` is of the field it stands under."""
+    def mask(self, text: str, name: str, *, parameter: bool = False) -> str:
+        """``text`` with every secret in it replaced.
+
+        Args:
+            text: decoded, of any length.
+            name: of the field it stands under, "" for none.
+            parameter: it is a query parameter or stands in a form, where more names are secrets.
+        """
         raw = text.encode("utf-8", "surrogatepass")
         normal = normal_name(name)
         if raw and (normal in NAMES or (normal in BARE_NAMES and is_credential(raw))):
+            return self._number(raw)
+        if parameter and is_secret_value(name, raw):
             return self._number(raw)
         spans = self._scanner.scan(raw)[0] if len(raw) >= 12 else []
         if not spans:

@@ -14,26 +14,38 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gp_replay.core.secret_rules import BARE_NAMES, NAMES, is_credential, looks_like_credential, normal_name
+from gp_replay.core.secret_rules import BARE_NAMES, NAMES, is_credential, looks_like_credential, normal_name, spellings
 
 __all__ = ["SecretScanner", "Span"]
 
 _C = rb"[A-Za-z0-9_-]"
 _SHAPE = re.compile(
-    rb"(?P<jwt>eyJ" + _C + rb"{8,}\." + _C + rb"{4,}\." + _C + rb"*)"
+    # A JWE (RFC 7516) has five parts, of which the second is empty where the key was agreed upon.
+    rb"(?P<jwt>eyJ" + _C + rb"{8,}(?:\." + _C + rb"*\." + _C + rb"{8,}\." + _C + rb"{4,}\." + _C + rb"{8,}"
+    rb"|\." + _C + rb"{4,}\." + _C + rb"*))"
     rb"|(?P<random>(?:[sp]k|xai|glpat)-" + _C + rb"{20,}|xox[abprs]-[A-Za-z0-9-]{20,})"
     rb"|AIza" + _C + rb"{30,}|gh[opusr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,}|hf_[A-Za-z0-9]{30,}"
+    rb"|gsk_[A-Za-z0-9]{20,}|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|sk_[0-9a-f]{32,}"
+    rb"|(?:nvapi|pplx)-" + _C + rb"{30,}|ya29\." + _C + rb"{30,}"
     rb"|A(?:KIA|SIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
     rb"|[Bb]earer {1,4}(?P<bearer>[A-Za-z0-9._~+/=-]{20,})"
 )
 _OPEN_SHAPE = re.compile(
-    rb"(?:eyJ" + _C + rb"*(?:\." + _C + rb"*){0,2}|(?:[sp]k|xai|glpat)-" + _C + rb"*|xox(?:[abprs](?:-[A-Za-z0-9-]*)?)?"
+    rb"(?:eyJ"
+    + _C
+    + rb"*(?:\."
+    + _C
+    + rb"*){0,4}|(?:[sp]k|xai|glpat|nvapi|pplx)-"
+    + _C
+    + rb"*|xox(?:[abprs](?:-[A-Za-z0-9-]*)?)?"
     rb"|AIza" + _C + rb"*|gh[opusr]_[A-Za-z0-9]*|github_pat_[A-Za-z0-9_]*|hf_[A-Za-z0-9]*|A(?:KIA|SIA)[A-Z0-9]*"
+    rb"|(?:gsk|[sr]k)_[A-Za-z0-9_]*|ya29\." + _C + rb"*"
     rb"|[Bb]earer {1,4}[A-Za-z0-9._~+/=-]*)\Z"
 )
 # Every shape begins with one of these; at the end of a text it may be there in part.
 _NEEDLES = (
     *(b"eyJ", b"sk-", b"pk-", b"xai-", b"glpat-", b"xox", b"AIza", b"AKIA", b"ASIA", b"hf_", b"github_pat_"),
+    *(b"gsk_", b"sk_", b"rk_", b"nvapi-", b"pplx-", b"ya29."),
     *(b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"Bearer ", b"bearer "),
 )
 _PEM_NEEDLE = b"-----BEGIN"
@@ -41,16 +53,20 @@ _PEM_BEGIN = re.compile(rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----")
 _OPEN_PEM_BEGIN = re.compile(rb"-----BEGIN[A-Z ]{0,45}-{0,4}\Z")
 _STRONG = re.compile(rb"sk-(?:ant|proj|or|svcacct|admin)-|xai-|glpat-|xox")
 _KEYED = re.compile(
-    rb"(\\{0,7})\"([A-Za-z0-9_-]{2,40})\1\"[ \t\r\n]{0,16}:[ \t\r\n]{0,16}\1\"",
+    rb"(\\{0,7})\"([A-Za-z0-9_-]{2,40})\1\"[ \t\r\n]{0,16}:[ \t\r\n]{0,16}(\[[ \t\r\n]{0,16})?\1\"",
 )
-_OPEN_KEY = re.compile(rb"\\{0,7}\"([A-Za-z0-9_-]{0,40})(\\{0,7}(?:\"[ \t\r\n]{0,16}(?::[ \t\r\n]{0,16}\\{0,7})?)?)\Z")
-_KEY_CHARACTERS = b'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-\\": \t\r\n'
+_OPEN_KEY = re.compile(
+    rb"\\{0,7}\"([A-Za-z0-9_-]{0,40})"
+    rb"(\\{0,7}(?:\"[ \t\r\n]{0,16}(?::[ \t\r\n]{0,16}(?:\[[ \t\r\n]{0,16})?\\{0,7})?)?)\Z"
+)
+_KEY_CHARACTERS = b'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-\\":[ \t\r\n'
 _WORDS = (b"token", b"key", b"secret", b"pass", b"authorization", b"jwt", b"assertion")
 _SCHEME = re.compile(rb"(?:Bearer|Basic|Token|Digest|ApiKey) +", re.IGNORECASE)
 _INSIDE = re.compile(rb"[A-Za-z0-9._~+/=%-]+")
 _DIGITS = re.compile(rb"[0-9]")
 _SEGMENT = re.compile(rb"[A-Za-z0-9]+")
 _DELIMITER = re.compile(rb"[\s\"'<>]")
+_ESCAPED = re.compile(rb"\\u[0-9A-Fa-f]{4}")
 _DASH = 0x2D
 _LONGEST_NAME = 48
 _KEY_WINDOW = 128
@@ -89,7 +105,7 @@ class SecretScanner:
         fields: Iterable[str] = (),
         patterns: Iterable[re.Pattern[bytes]] = (),
     ) -> None:
-        self._literals = tuple(literal for literal in literals if literal)
+        self._literals = tuple(dict.fromkeys(way for literal in literals if literal for way in spellings(literal)))
         self._patterns = tuple(patterns)
         own = frozenset(normal_name(field) for field in fields)
         self._names = NAMES | own
@@ -101,6 +117,7 @@ class SecretScanner:
         self._beginnings: dict[int, tuple[bytes, ...]] = {}
         for text in sorted(beginnings, key=len, reverse=True):
             self._beginnings[text[-1]] = (*self._beginnings.get(text[-1], ()), text)
+        self._string_end = _string_ends(beginnings)
         self._needles = (*_NEEDLES, _PEM_NEEDLE, *(literal[: _SHORT_BEGINNING + 1] for literal in self._literals))
 
     def scan(self, text: bytes, *, start: int = 0, final: bool = True) -> tuple[list[Span], int]:
@@ -138,9 +155,10 @@ class SecretScanner:
         for needle in self._needles:
             if needle in text:
                 return True
+        if b"\\" not in text and b"%" not in text:
+            return self._string_end.search(text) is not None  # this runs for every delta
         beginnings = self._beginnings
         for part in text.split(b'"'):
-            # The parts between strings end in punctuation. This runs for every delta.
             options = beginnings.get(part[-1]) if part else None
             if options is not None and part.endswith(options) and self._beginning(part, 0) < len(part):
                 return True
@@ -188,7 +206,7 @@ class SecretScanner:
             if end is None:
                 continue
             span = _value_span(text, found.start(), found.end(), end)
-            if span is not None and not always and not is_credential(text[span.start : end]):
+            if span is not None and not _may_stand(text[span.start : end], always=always, in_array=bool(found[3])):
                 span = None
             yield None if closed else found.start(), span
             position = position if span is None else end
@@ -246,6 +264,16 @@ class SecretScanner:
         return offset + len(window.rstrip(b"\\"))
 
 
+def _string_ends(beginnings: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Finds one of ``beginnings`` that stands apart at the end of a string, in text without escapes."""
+    rests: dict[bytes, list[bytes]] = {}
+    for text in sorted(beginnings, key=len, reverse=True):
+        rests.setdefault(text[:1], []).append(re.escape(text[1:]))
+    branches = (re.escape(first) + b"(?:" + b"|".join(each) + b")" for first, each in rests.items() if first != b"-")
+    dashes = b"|".join(rests.get(b"-", ()))
+    return re.compile(b"(?:(?<![A-Za-z0-9_-])(?:" + b"|".join(branches) + b")|-(?:" + dashes + b'))(?:"|\\Z)')
+
+
 def _stands_apart(text: bytes, place: int) -> bool:
     """Whether a shape may begin here: not in the middle of a word, but right behind an escape. Dashes always may."""
     if place == 0 or text[place] == _DASH:
@@ -256,7 +284,7 @@ def _stands_apart(text: bytes, place: int) -> bool:
     if before in b"nrtbf" and place > 1 and text[place - 2] == 0x5C:
         return True
     if before in b"0123456789ABCDEFabcdef":
-        return text[place - 3 : place - 2] == b"%" or text[place - 6 : place - 2] == b"\\u00"
+        return text[place - 3 : place - 2] == b"%" or _ESCAPED.fullmatch(text, max(0, place - 6), place) is not None
     return False
 
 
@@ -314,6 +342,11 @@ def _value_span(text: bytes, since: int, start: int, end: int) -> Span | None:
     start = scheme.end() if scheme else start
     kind = "jwt" if text.startswith(b"eyJ", start) else "credential"
     return Span(start, end, kind, since) if end > start else None
+
+
+def _may_stand(value: bytes, *, always: bool, in_array: bool) -> bool:
+    """Whether the value of a keyed string is a secret; in an array (headers as JSON) sentences are error messages."""
+    return is_credential(value) or (always and not (in_array and b" " in value))
 
 
 def _string_end(text: bytes, start: int, escapes: int) -> tuple[int | None, bool]:

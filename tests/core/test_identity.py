@@ -38,6 +38,8 @@ PROTOCOL = b"Sec-WebSocket-Protocol"
         (head((PROTOCOL, b"jwt-auth." + ANN)), "ann"),
         (head((PROTOCOL, b"chat, bearer." + ANN)), "ann"),
         (head((PROTOCOL, b"jwt." + segment(ANN))), "ann"),
+        (head((PROTOCOL, b"base64url.bearer.authorization.k8s.io." + segment(ANN) + b", v4.channel.k8s.io")), "ann"),
+        (head((PROTOCOL, b"authorization.bearer." + ANN)), "ann"),
         (head((PROTOCOL, b"jwt." + base64.urlsafe_b64encode(ANN))), "ann"),
         (head(target=b"/ws?token=" + ANN), "ann"),
         (head(target=b"/ws?x=1&access_token=" + ANN), "ann"),
