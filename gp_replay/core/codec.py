@@ -142,6 +142,7 @@ from gp_replay.core.records import (
     encode_preamble,
     encode_record,
     encode_trailer,
+    shown,
     unpack,
 )
 from gp_replay.errors import CassetteCorrupt
@@ -388,7 +389,7 @@ def _layout(values: list[Plain]) -> Layout[Event] | None:
 def _read_event(values: list[Plain]) -> Event:
     layout = _layout(values)
     if layout is None:
-        raise ValueError(f"no kind {repr(values[0])[:40]}")
+        raise ValueError(f"no kind {shown(values[0])}")
     return layout.read(values[1:])
 
 

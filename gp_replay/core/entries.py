@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 from typing import cast
 
 from gp_replay.core.model import Protocol, StreamEntry
-from gp_replay.core.records import MAX_INT, Limits, Plain
+from gp_replay.core.records import MAX_INT, Limits, Plain, shown
 
 __all__ = ["ENTRY_FIELDS", "KEY_BYTES", "checked_entries", "read_entry", "write_entry"]
 
@@ -117,7 +117,7 @@ def read_entry(values: Plain) -> StreamEntry:
         and deltas
         and set(map(type, deltas)) == _ONLY_INT
     ):
-        raise ValueError(f"stream {repr(stream)[:40]}: an entry with a wrong value")
+        raise ValueError(f"stream {shown(stream)}: an entry with a wrong value")
     numbers = cast(list[int], deltas)
     if min(numbers) < 1:
         raise ValueError(f"stream {stream}: offsets that do not rise")

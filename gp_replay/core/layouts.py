@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Generic, TypeVar, cast
 
 from gp_replay.core.model import Fragment, Headers
-from gp_replay.core.records import MAX_INT, Plain
+from gp_replay.core.records import MAX_INT, Plain, shown
 
 __all__ = [
     "BOOL",
@@ -116,7 +116,7 @@ class Layout(Generic[T]):
 
 
 def _unfit(value: object, wanted: str) -> ValueError:
-    return ValueError(f"{repr(value)[:40]} is not {wanted}")
+    return ValueError(f"{shown(value)} is not {wanted}")
 
 
 def number(low: int, high: int) -> FieldType:

@@ -62,5 +62,5 @@ def migrate(
         try:
             record = step(part, record)
         except (LookupError, TypeError, ValueError) as error:
-            raise ValueError(f"not a {part.value} of format {number}") from error
+            raise ValueError(f"it is none of format {number}") from error
     return record

@@ -36,6 +36,7 @@ __all__ = [
     "encode_preamble",
     "encode_record",
     "encode_trailer",
+    "shown",
     "unpack",
 ]
 
@@ -233,6 +234,13 @@ def check_depth(record: list[Plain], *, path: str, offset: int, limits: Limits) 
         if not level:
             return
     raise CassetteCorrupt(path, f"arrays more than {limits.max_depth} deep", offset=offset)
+
+
+def shown(value: object) -> str:
+    """A value that came from a file, for an error message: in little text, made with little memory and no recursion."""
+    if isinstance(value, (list, tuple)):
+        return f"an array of {len(value)}"
+    return repr(value[:40] if isinstance(value, (bytes, str)) else value)[:40]
 
 
 class RecordScanner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,27 +21,27 @@ def find_cassettes(paths: Iterable[Path]) -> list[Path]:
             Names that begin with a dot are passed over: ``.revisions`` holds what was replaced.
 
     Returns:
-        Each file once, in the order given. `find_unfinished` tells what was left over beside them.
+        Each file once (two spellings or links of one file are one), in the order given. `find_unfinished` tells what
+        was left over beside them.
 
     Raises:
         CassetteMissing: a path does not exist, or a folder holds no cassette.
         CassetteUnfinished: a ``.part`` was given.
-        CassetteCorrupt: a folder may not be read.
+        CassetteCorrupt: a path or a folder may not be looked at.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for path in paths:
-        if path.is_dir():
+        if _is_folder(path):
             inside = _walk(path, SUFFIX)
             if not inside:
                 raise CassetteMissing(str(path))
-            found.update(dict.fromkeys(inside))
-        elif not path.exists():
-            raise CassetteMissing(str(path))
         elif path.name.endswith(PART_SUFFIX):
             raise CassetteUnfinished(str(path))
         else:
-            found[path] = None
-    return list(found)
+            inside = [path]
+        for file in inside:
+            found.setdefault(os.path.realpath(file), file)
+    return list(found.values())
 
 
 def find_unfinished(folder: Path) -> list[Path]:
@@ -49,7 +50,18 @@ def find_unfinished(folder: Path) -> list[Path]:
     Raises:
         CassetteCorrupt: a folder may not be read.
     """
-    return _walk(folder, SUFFIX + PART_SUFFIX) if folder.is_dir() else []
+    return _walk(folder, SUFFIX + PART_SUFFIX) if os.path.isdir(folder) else []
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise CassetteMissing(str(path)) from None
+    except OSError as error:
+        raise unreadable(str(path), f"it cannot be opened ({error.strerror})") from error
+    except ValueError as error:  # a NUL in the name
+        raise unreadable(str(path), f"it cannot be opened ({error})") from error
 
 
 def _walk(folder: Path, suffix: str) -> list[Path]:

@@ -120,9 +120,11 @@ class CassetteFile:
         path = str(self.path)
         low, high = _WINDOW_BYTES
         ahead = min(max(entry.offsets[-1] - entry.offsets[0] + low, low), high)
-        window, begin = b"", 0
+        window, begin, end = b"", 0, 0
         events: list[Event] = []
         for offset in entry.offsets:
+            if offset < end:  # records in records: a small file would become any amount of memory
+                raise CassetteCorrupt(path, "an event inside another one", offset=offset)
             if not begin <= offset <= begin + len(window) - RECORD_HEAD_BYTES:
                 window, begin = read_at(self._file, ahead, offset, path=path), offset
             head = window[offset - begin : offset - begin + RECORD_HEAD_BYTES]

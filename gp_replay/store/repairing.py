@@ -22,7 +22,7 @@ from gp_replay.core.codec import (
     is_footer,
 )
 from gp_replay.core.index import Indexer
-from gp_replay.core.model import Event, Gone, Header, How, Side
+from gp_replay.core.model import Event, Gone, Header, How, Opened, Side
 from gp_replay.core.records import (
     FORMAT_VERSION,
     PREAMBLE_BYTES,
@@ -80,7 +80,8 @@ def repair(part: str | os.PathLike[str], *, limits: Limits | None = None) -> Rep
     Raises:
         CassetteExists: there is something at that path already.
         CassetteMissing, CassetteTooNew: as for `gp_replay.store.CassetteFile.open`.
-        CassetteCorrupt: it is no cassette, or was cut off before its header was whole: there is nothing to repair.
+        CassetteCorrupt: it is no cassette, or was cut off before its header was whole: there is nothing to repair; or
+            its index would break a limit.
         DiskFailure: the cassette cannot be written.
     """
     part = Path(part)
@@ -95,6 +96,8 @@ def repair(part: str | os.PathLike[str], *, limits: Limits | None = None) -> Rep
             _write_beside(salvage, target)
         except OSError as error:
             raise disk_failure(target, error) from error
+        except ValueError as error:
+            raise CassetteCorrupt(str(part), str(error)) from error
     return RepairResult(
         path=target,
         part=part,
@@ -124,7 +127,7 @@ def _write_beside(salvage: _Salvage, target: Path) -> None:
                 digest.update(data)
                 write_all(descriptor, data)
             footer = salvage.indexer.footer(exit_code=salvage.exit_code, digest=digest.digest())
-            write_all(descriptor, encode_footer(footer, offset=salvage.offset))
+            write_all(descriptor, encode_footer(footer, offset=salvage.offset, limits=salvage.limits))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -158,7 +161,7 @@ class _Salvage:
     def __init__(self, part: Path, file: io.FileIO, limits: Limits) -> None:
         self._path = str(part)
         self._file = file
-        self._limits = limits
+        self.limits = limits
         status = os.fstat(file.fileno())
         self.size, self.mode = status.st_size, status.st_mode & 0o777
         self._version = decode_preamble(read_at(file, PREAMBLE_BYTES, 0, path=self._path), path=self._path)
@@ -175,7 +178,7 @@ class _Salvage:
         if first is None:
             raise CassetteCorrupt(self._path, "it was cut off before its header was whole", offset=PREAMBLE_BYTES)
         header = decode_header(
-            first.payload, path=self._path, offset=first.offset, version=self._version, limits=self._limits
+            first.payload, path=self._path, offset=first.offset, version=self._version, limits=self.limits
         )
         yield self._out(encode_preamble() + self._copy(first, header))
         clock = _Clock(firsts=[epoch.first_stream for epoch in header.epochs])
@@ -186,14 +189,15 @@ class _Salvage:
             clock.note(event)
             yield self._out(self._copy(record, event))
         for entry in self.indexer.footer().entries:
-            if not entry.complete and entry.stream not in clock.gone:
+            room = self.events + self.cut < self.limits.max_records
+            if room and not entry.complete and entry.stream not in clock.gone:
                 gone = clock.cut(entry.stream)
                 self.indexer.add(gone, offset=self.offset)
                 self.cut += 1
                 yield self._out(encode_event(gone))
 
     def _records(self) -> Iterator[Record]:
-        scanner = RecordScanner(limits=self._limits)
+        scanner = RecordScanner(limits=self.limits)
         for offset in range(PREAMBLE_BYTES, self.size, _READ_BYTES):
             for record in scanner.feed(read_at(self._file, _READ_BYTES, offset, path=self._path)):
                 self.good = record.offset
@@ -208,13 +212,15 @@ class _Salvage:
             if is_footer(record.payload):
                 self.good = self.size
                 footer = decode_footer(
-                    record.payload, offset=record.offset, version=self._version, limits=self._limits, **where
+                    record.payload, offset=record.offset, version=self._version, limits=self.limits, **where
                 )
                 self.exit_code = footer.exit_code
                 return None
             event = decode_event(
-                record.payload, offset=record.offset, version=self._version, limits=self._limits, **where
+                record.payload, offset=record.offset, version=self._version, limits=self.limits, **where
             )
+            if self.events >= self.limits.max_records or self._no_room_for(event):
+                raise ValueError("the cassette is full")
             self.indexer.add(event, offset=self.offset)
         except CassetteCorrupt as error:
             self.problem = error.problem
@@ -224,6 +230,9 @@ class _Salvage:
             return None
         self.events += 1
         return event
+
+    def _no_room_for(self, event: Event) -> bool:
+        return isinstance(event, Opened) and len(self.indexer) >= self.limits.max_streams
 
     def _copy(self, record: Record, value: Header | Event) -> bytes:
         # As it stands, with fields this version may not know; another version's records are written as today's.

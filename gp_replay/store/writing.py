@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gp_replay.core.codec import encode_event, encode_footer, encode_header, encode_preamble
 from gp_replay.core.index import Indexer, RequestKey
-from gp_replay.core.model import Cassette, Event, Header, Opened
+from gp_replay.core.model import Cassette, Event, Header, Opened, RequestHead
 from gp_replay.core.records import Limits
 from gp_replay.errors import CassetteError, CassetteExists, CassetteMissing, CassetteUnfinished, DiskFailure
 from gp_replay.store.files import PART_SUFFIX, SUFFIX, disk_failure, keep_beside, put_in_place, sync_folder, write_all
@@ -32,6 +32,8 @@ _INTERVAL_S = 0.05
 _MAX_PENDING_BYTES = 64 * 1024 * 1024
 # How long close() waits for a disk that hangs (a network mount that went away) before it says so.
 _PATIENCE_S = 30.0
+# Most bytes of a footer without entries: a hundred models of 200 letters are most of it.
+_FOOTER_BYTES = 128 * 1024
 
 
 def next_revision(header: Header, old: Cassette) -> Header:
@@ -94,6 +96,8 @@ class CassetteWriter:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._records = 0
+        self._footer_bytes = _FOOTER_BYTES
+        self._hint = f"gp-replay repair {self.part}"
         beginning = encode_preamble() + encode_header(header, limits=self._limits)
         self._offset = len(beginning)
         self._descriptor = self._begin(beginning)
@@ -123,7 +127,7 @@ class CassetteWriter:
         with self._lock:
             if self._closed:
                 raise ValueError("the cassette is closed")
-            if self._records >= self._limits.max_records or self._no_room_for(event):
+            if self._no_room_for(event):
                 self._fail("the cassette is full")
                 return
             if self._pending_bytes > self._max_pending_bytes:
@@ -163,10 +167,13 @@ class CassetteWriter:
             if self._refusal is not None:
                 raise self._refusal
             return self._result
+        # What a second close() says if this one does not come to its end (Ctrl-C while the disk is slow).
+        self._refusal = disk_failure(self.part, "closing it was interrupted", hint=self._hint)
         self._stop()
         if self._failure is None and not self.streams:
             self._release()
             self.part.unlink(missing_ok=True)
+            self._refusal = None
             return None
         try:
             if self._failure is None:
@@ -175,9 +182,7 @@ class CassetteWriter:
             self._fail(error)
         finally:
             self._release()
-        if self._failure is None:
-            self._place()
-        self._refusal = self._refusal or self._failure
+        self._refusal = self._failure or self._place()
         if self._refusal is not None:
             raise self._refusal
         self._result = self.path
@@ -193,7 +198,13 @@ class CassetteWriter:
             self.part.unlink(missing_ok=True)
 
     def _no_room_for(self, event: Event) -> bool:
-        return isinstance(event, Opened) and len(self._indexer) >= self._limits.max_streams
+        # The footer grows with the recording: one that becomes too large to be read would lose everything.
+        self._footer_bytes += _most_index_bytes(event)
+        return (
+            self._records >= self._limits.max_records
+            or self._footer_bytes > self._limits.max_footer_bytes
+            or (isinstance(event, Opened) and len(self._indexer) >= self._limits.max_streams)
+        )
 
     def _begin(self, beginning: bytes) -> int:
         """The descriptor of the new ``.part``, with ``beginning`` in it."""
@@ -247,7 +258,7 @@ class CassetteWriter:
 
     def _fail(self, error: BaseException | str) -> None:
         if self._failure is None:
-            self._failure = disk_failure(self.part, error, hint=f"gp-replay repair {self.part}")
+            self._failure = disk_failure(self.part, error, hint=self._hint)
             self._pending = []
 
     def _stop(self) -> None:
@@ -268,7 +279,8 @@ class CassetteWriter:
         write_all(self._descriptor, encode_footer(footer, offset=self._offset, limits=self._limits))
         os.fsync(self._descriptor)
 
-    def _place(self) -> None:
+    def _place(self) -> DiskFailure | CassetteExists | None:
+        """Gives the finished file its name; what stood in the way, or None."""
         try:
             if self._replace and self._keep_old():
                 os.replace(self.part, self.path)
@@ -277,9 +289,10 @@ class CassetteWriter:
                 put_in_place(self.part, self.path)
         except CassetteExists as error:
             error.hint = f"the recording is in {self.part}; move {self.path} away, then: gp-replay repair {self.part}"
-            self._refusal = error
+            return error
         except (OSError, CassetteError) as error:
             self._fail(error)
+        return self._failure
 
     def _keep_old(self) -> bool:
         """Whether there is a cassette to replace; it has its place in ``.revisions`` then."""
@@ -293,6 +306,17 @@ class CassetteWriter:
         name = self.path.name.removesuffix(SUFFIX)
         keep_beside(self.path, self.path.parent / ".revisions" / name / f"{revision}-{digest[:8]}{SUFFIX}")
         return True
+
+
+def _most_index_bytes(event: Event) -> int:
+    """How many bytes an event can add to the footer, the end that `repair` may give its stream included."""
+    match event:
+        case Opened():
+            return 256 + 4 * (len(event.role) + len(event.owner or ""))
+        case RequestHead():
+            return 16 + len(event.method) + len(event.target)
+        case _:
+            return 9
 
 
 def _forgiving(key: RequestKey) -> RequestKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from dataclasses import replace
 
 import msgpack
@@ -138,6 +139,22 @@ def test_flipped_bits_raise_exactly_one_error_or_give_a_valid_event(tape: Memory
 def test_hostile_messagepack_is_bounded(payload: bytes) -> None:
     with pytest.raises(CassetteCorrupt):
         decode_event(payload, **WHERE)
+
+
+def test_arrays_in_arrays_are_one_error_however_deep_the_program_stands() -> None:
+    value: object = b""
+    for _ in range(500):
+        value = [value]
+    payload = msgpack.packb([4, 1, 5, 1, value])
+
+    def stand(frames: int) -> None:
+        if frames:
+            return stand(frames - 1)
+        with pytest.raises(CassetteCorrupt, match="data: an array of 1 is not binary"):
+            decode_event(payload, **WHERE)
+        return None
+
+    stand(sys.getrecursionlimit() - 400)
 
 
 def test_many_small_items_are_refused_before_they_fill_the_memory() -> None:

@@ -43,7 +43,7 @@ def test_todays_record_is_left_alone() -> None:
 def test_a_missing_step_and_a_record_it_cannot_turn_are_named() -> None:
     with pytest.raises(ValueError, match="no migration from format 2 to 3"):
         migrate(1, Part.EVENT, [4, 1, 5, 0], to=3, table={1: to_two})
-    with pytest.raises(ValueError, match="not a event of format 1"):
+    with pytest.raises(ValueError, match="it is none of format 1"):
         migrate(1, Part.EVENT, [4], to=3, table=TABLE)
     with pytest.raises(ValueError, match="cannot be migrated"):
         migrate(4, Part.EVENT, [4], to=3, table=TABLE)

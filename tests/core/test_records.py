@@ -18,6 +18,7 @@ from gp_replay.core.records import (
     encode_preamble,
     encode_record,
     encode_trailer,
+    shown,
 )
 from gp_replay.errors import CassetteCorrupt, CassetteTooNew
 
@@ -96,3 +97,11 @@ def test_zeros_after_a_power_cut_are_no_records() -> None:
     scanner = RecordScanner()
     assert scanner.feed(encode_record(b"a") + b"\0" * 4096)[0].payload == b"a"
     assert scanner.problem == "an empty record"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [([[[1]]], "an array of 1"), (b"x" * 10**6, "b'" + "x" * 38), ("é", "'é'"), (2**64 - 1, "18446744073709551615")],
+)
+def test_a_value_in_an_error_message_is_short(value: object, text: str) -> None:
+    assert shown(value) == text

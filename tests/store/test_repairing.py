@@ -9,7 +9,7 @@ from dialogue import ask, header
 from filed import write
 
 from gp_replay.core.model import Gone, How, Side
-from gp_replay.core.records import decode_trailer
+from gp_replay.core.records import Limits, decode_trailer
 from gp_replay.errors import (
     CassetteCorrupt,
     CassetteError,
@@ -74,6 +74,24 @@ def test_nothing_behind_a_damaged_record_is_taken_and_the_problem_is_named(path:
     result = repair(part)
     assert (result.events, result.lost_bytes) == (3, len(data) - begins[3])
     assert "checksum" in result.problem
+
+
+@pytest.mark.parametrize("limits", [Limits(max_streams=1), Limits(max_records=3), Limits(max_records=4)])
+def test_what_repair_makes_can_be_opened_within_the_same_limits(limits: Limits, path: Path, tmp_path: Path) -> None:
+    part = tmp_path / "long.gpr.part"
+    part.write_bytes(path.read_bytes())
+    result = repair(part, limits=limits)
+    assert result.problem == "the cassette is full"
+    with CassetteFile.open(result.path, limits=limits) as tape:
+        assert sum(entry.events for entry in tape.footer.entries) == result.events + result.cut
+
+
+def test_an_index_over_the_limit_is_an_error_and_leaves_nothing(path: Path, tmp_path: Path) -> None:
+    part = tmp_path / "long.gpr.part"
+    part.write_bytes(path.read_bytes())
+    with pytest.raises(CassetteCorrupt, match="the limit is 50"):
+        repair(part, limits=Limits(max_footer_bytes=50))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.gpr", "long.gpr.part"]
 
 
 def test_who_had_gone_is_not_cut_again(tmp_path: Path) -> None:
