@@ -13,6 +13,7 @@ The rules::
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import os
 import threading
@@ -237,7 +238,7 @@ class CassetteWriter:
 
     def _run(self) -> None:
         closing = False
-        while not closing and self._failure is None:
+        while not closing:  # after a failure too: what was taken before a cassette was full still goes to the disk
             self._wake.wait()
             closing = self._closing.wait(_INTERVAL_S)
             with self._lock:
@@ -248,18 +249,19 @@ class CassetteWriter:
                 data = b"".join(batch)
                 self._put(self._descriptor, data)
                 if not os.fstat(self._descriptor).st_nlink:
-                    self._fail("it was deleted while it was recorded")
+                    raise FileNotFoundError(errno.ENOENT, "it was deleted while it was recorded")
             except (OSError, MemoryError) as error:
                 self._fail(error)
-            else:
-                with self._taken:
-                    self._pending_bytes -= len(data)
-                    self._taken.notify_all()
+                with self._lock:
+                    self._pending = []
+                return
+            with self._taken:
+                self._pending_bytes -= len(data)
+                self._taken.notify_all()
 
     def _fail(self, error: BaseException | str) -> None:
         if self._failure is None:
             self._failure = disk_failure(self.part, error, hint=self._hint)
-            self._pending = []
 
     def _stop(self) -> None:
         with self._lock:

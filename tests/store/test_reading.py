@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import struct
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
+import msgpack
 import pytest
-from filed import write
+from filed import TAPE, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import cassettes
 
+from gp_replay.core.codec import encode_event, encode_footer, encode_header, encode_preamble
 from gp_replay.core.document import ordered_events, to_document
 from gp_replay.core.document_reading import from_document
 from gp_replay.core.index import MemoryCassette
+from gp_replay.core.model import Footer, Opened, Piece, Protocol, Side
 from gp_replay.errors import (
     CassetteCorrupt,
     CassetteError,
@@ -25,9 +32,7 @@ from gp_replay.errors import (
     CassetteTooNew,
     CassetteUnfinished,
 )
-from gp_replay.store import (
-    CassetteFile,
-)
+from gp_replay.store import CassetteFile
 
 
 @pytest.fixture
@@ -54,13 +59,43 @@ def test_a_cassette_reads_back_as_it_was_written(tmp_path: Path, tape: MemoryCas
             assert read.events(entry.stream) == tape.events(entry.stream)
 
 
-@pytest.mark.parametrize("place", [0, 9, 12, 60, -1, -9, -20, -60])
-def test_any_changed_byte_is_noticed_on_opening(place: int, path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[place] ^= 0x55
-    path.write_bytes(data)
-    with pytest.raises((CassetteCorrupt, CassetteTooNew, CassetteUnfinished)):
-        CassetteFile.open(path).close()
+def test_any_changed_bit_is_noticed_on_opening(path: Path) -> None:
+    data = path.read_bytes()
+    with path.open("r+b", buffering=0) as file:
+        for place in range(len(data)):
+            for bit in (place % 8, 7 - place % 8):
+                os.pwrite(file.fileno(), bytes([data[place] ^ 1 << bit]), place)
+                with pytest.raises((CassetteCorrupt, CassetteTooNew, CassetteUnfinished)):
+                    CassetteFile.open(path)
+            os.pwrite(file.fileno(), data[place : place + 1], place)
+    CassetteFile.open(path).close()
+
+
+def test_a_file_cut_at_any_byte_is_unfinished_or_not_even_a_cassette(path: Path, tmp_path: Path) -> None:
+    data = path.read_bytes()
+    with CassetteFile.open(path) as tape:
+        first_event = min(entry.offsets[0] for entry in tape.footer.entries)
+    for cut in range(len(data)):
+        (tmp_path / "cut.gpr").write_bytes(data[:cut])
+        with pytest.raises(CassetteUnfinished if cut >= first_event else CassetteCorrupt):
+            CassetteFile.open(tmp_path / "cut.gpr")
+
+
+def test_records_in_records_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    """A hostile index may point into a payload, where another record stands with a right checksum, and so on."""
+    wire = {"at_us": 0, "stream": 1, "side": Side.CLIENT}
+    opened = Opened(**wire, protocol=Protocol.HTTP, role="r")
+    before = encode_preamble() + encode_header(TAPE.header)
+    inner = encode_event(Piece(**wire, data=b"x"))
+    outer = encode_event(Piece(**wire, data=inner))
+    data = before + encode_event(opened) + outer
+    offsets = (len(before), len(data) - len(outer), data.rindex(inner))
+    entry = replace(TAPE.footer.entries[0], stream=1, role="r", offsets=offsets, events=3)
+    digest = hashlib.blake2b(data, digest_size=32).digest()
+    path = tmp_path / "nested.gpr"
+    path.write_bytes(data + encode_footer(Footer(entries=(entry,), digest=digest), offset=len(data)))
+    with CassetteFile.open(path) as tape, pytest.raises(CassetteCorrupt, match="inside another"):
+        tape.events(1)
 
 
 def test_a_changed_event_is_noticed_even_without_the_digest(path: Path) -> None:
@@ -104,6 +139,56 @@ def test_a_file_that_shrinks_while_it_is_open_is_an_error_and_no_crash(path: Pat
                 tape.events(entry.stream)
         with pytest.raises(KeyError):
             tape.events(99)
+
+
+def by_the_book(data: bytes) -> tuple[list[object], dict[int, list[list[object]]], list[object]]:
+    """Header, events by stream, footer: a reader written from the specification alone, with nothing of ours."""
+
+    def record(offset: int) -> list[object]:
+        length, checksum = struct.unpack_from(">II", data, offset)
+        payload = data[offset + 8 : offset + 8 + length]
+        assert zlib.crc32(payload) == checksum
+        values: list[object] = msgpack.unpackb(payload)
+        return values
+
+    assert (data[:8], data[8:10]) == (b"GPREPLAY", b"\0\1")
+    place, magic = struct.unpack(">Q8s", data[-16:])
+    assert magic == b"GPRTRAIL"
+    header, footer = record(10), record(place)
+    assert (header[0], footer[0]) == (0, 255)
+    assert footer[5] == hashlib.blake2b(data[:place], digest_size=32).digest()
+    streams = {entry[0]: [record(offset) for offset in accumulate(entry[13])] for entry in footer[1]}  # type: ignore[attr-defined]
+    return header, streams, footer
+
+
+def test_the_specification_is_enough_to_read_a_cassette() -> None:
+    header, streams, footer = by_the_book((GOLDEN / "format-1.gpr").read_bytes())
+    assert header[1:6] == [
+        "golden",
+        "2026-11-25T10:00:00.000Z",
+        "gp-replay 0.1.0",
+        "synthetic",
+        [["llm", "http://llm.test"], ["chat", "ws://chat.test/base"]],
+    ]
+    assert header[9] == 3
+    assert header[13] == [["2026-11-26T10:00:00.000Z", 3]]
+    assert footer[2:4] == [["m"], 7]
+    assert streams[1][:4] == [
+        [1, 1, 0, 0, 0, "llm", "alice"],
+        [2, 1, 0, 0, b"POST", b"/v1/chat?x=1", b"HTTP/1.1", [[b"Content-Type", b"application/json"]]],
+        [4, 1, 0, 0, b'{"model":"m","a":1}'],
+        [5, 1, 0, 0],
+    ]
+    assert streams[2][3:9] == [
+        [6, 2, 22000, 1, 1, "w\u00e9lcome".encode(), [[3, 21500], [5, 22000]], True],
+        [6, 2, 23000, 0, 2, b"\0\xff"],
+        [7, 2, 24000, 1, b"p"],
+        [8, 2, 24100, 0, b"p"],
+        [9, 2, 25000, 1, 4001, b"enough"],
+        [9, 2, 25100, 0, None],
+    ]
+    assert streams[3][-2][0] == 11
+    assert streams[3][-1][0] == 10
 
 
 def goldens() -> Iterator[int]:

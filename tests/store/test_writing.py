@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,19 +20,8 @@ from gp_replay.core.document import ordered_events
 from gp_replay.core.index import MemoryCassette
 from gp_replay.core.model import Piece
 from gp_replay.core.records import Limits
-from gp_replay.errors import (
-    CassetteError,
-    CassetteExists,
-    CassetteUnfinished,
-    DiskFailure,
-)
-from gp_replay.store import (
-    CassetteFile,
-    CassetteWriter,
-    find_cassettes,
-    next_revision,
-    repair,
-)
+from gp_replay.errors import CassetteError, CassetteExists, CassetteUnfinished, DiskFailure
+from gp_replay.store import CassetteFile, CassetteWriter, find_cassettes, next_revision, repair, writing
 
 
 @pytest.fixture
@@ -107,6 +100,99 @@ def test_what_is_written_never_breaks_the_limits_of_who_reads_it(tmp_path: Path)
     with pytest.raises(DiskFailure, match="full"):
         writer.close()
     assert repair(writer.part, limits=limits).streams <= 1
+
+
+def test_an_index_that_could_not_be_read_ends_the_recording_before_it_is_too_large(tmp_path: Path) -> None:
+    limits = Limits(max_footer_bytes=200_000)
+    writer = CassetteWriter(tmp_path / "b.gpr", header(), limits=limits)
+    number = 0
+    while writer.failure is None:
+        number += 1
+        for event in ask(number, "GET", "/" + "x" * 9000, answer=[(1, "y")])[:-1]:
+            writer.write(event)
+    with pytest.raises(DiskFailure, match="full"):
+        writer.close()
+    with CassetteFile.open(repair(writer.part, limits=limits).path, limits=limits) as tape:
+        assert [entry.stream for entry in tape.footer.entries][:5] == [1, 2, 3, 4, 5]
+
+
+class Killed(BaseException):
+    """Stands for the end of the program at one place."""
+
+
+@pytest.mark.parametrize("step", ["fsync", "link", "unlink", "mkdir", "replace", "stat"])
+def test_a_program_that_dies_at_any_step_of_saving_loses_neither_the_old_nor_the_new(
+    step: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    before = path.read_bytes()
+    with CassetteFile.open(path) as old:
+        revision = CassetteWriter(path, next_revision(TAPE.header, old), replace=True)
+    first = CassetteWriter(tmp_path / "b.gpr", TAPE.header)
+    for writer in (first, revision):
+        for event in ordered_events(TAPE):
+            writer.write(event)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, step, die)
+            with suppress(Killed):
+                writer.close()
+        if writer.part.exists():
+            repair(writer.part.rename(tmp_path / f"left-{writer.path.name}.part"))
+    found = sorted(tmp_path.rglob("*.gpr"))
+    assert any(file.read_bytes() == before for file in found)
+    held = []
+    for file in found:
+        with CassetteFile.open(file) as tape:
+            held.append((tape.header.revision, *(tape.events(stream) for stream in (1, 2))))
+    everything = (TAPE.events(1), TAPE.events(2))
+    assert held.count((1, *everything)) >= 2
+    assert (2, *everything) in held
+
+
+def test_a_close_that_was_interrupted_never_says_that_nothing_was_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    writer = CassetteWriter(tmp_path / "b.gpr", TAPE.header)
+    for event in TAPE.events(1):
+        writer.write(event)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            writer.close()
+    with pytest.raises(DiskFailure, match="interrupted"):
+        writer.close()
+    with CassetteFile.open(repair(writer.part).path) as tape:
+        assert tape.events(1) == TAPE.events(1)
+
+
+def test_a_disk_that_hangs_stops_neither_the_relay_nor_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, asked = threading.Event(), threading.Event()
+
+    def hang(descriptor: int, data: bytes) -> None:
+        asked.set()
+        answers.wait(30)
+
+    writer = CassetteWriter(tmp_path / "b.gpr", TAPE.header)
+    monkeypatch.setattr(writing, "write_all", hang)
+    monkeypatch.setattr(writing, "_PATIENCE_S", 0.01)
+    for event in TAPE.events(1):
+        writer.write(event)
+    assert asked.wait(10)
+    began = time.monotonic()
+    for event in TAPE.events(2):
+        writer.write(event)
+    assert time.monotonic() - began < 5
+    with pytest.raises(DiskFailure, match="does not answer"):
+        writer.close()
+    assert writer.part.exists()
+    answers.set()
 
 
 def test_a_revision_replaces_and_keeps_what_it_replaces(path: Path, tmp_path: Path) -> None:
@@ -204,7 +290,7 @@ def test_a_folder_that_cannot_be_written_is_a_disk_failure(tmp_path: Path) -> No
 
 
 def test_who_copies_faster_than_the_disk_takes_may_wait_and_who_records_never_does(tmp_path: Path) -> None:
-    events = ask(1, "GET", "/", answer=[(1, "x" * 50_000)] * 40)
+    events = ask(1, "GET", "/", answer=[(1, "x" * 50_000)] * 6)
     for name, patient in (("patient", True), ("hasty", False)):
         writer = CassetteWriter(tmp_path / f"{name}.gpr", header(), max_pending_bytes=100_000)
         for event in events:
