@@ -61,6 +61,29 @@ def openai_responses_stream(urls: dict[str, str]) -> list[Any]:
     return [event.model_dump(warnings=False) for event in stream]
 
 
+def responses_ws(urls: dict[str, str]) -> list[Any]:
+    """The Responses API over one WebSocket: two turns, the second goes on from the id the server gave the first."""
+    seen: list[Any] = []
+    ask = {"model": MODEL, "temperature": 0, "max_output_tokens": 24}
+    with _openai(urls).responses.connect() as connection:
+        connection.response.create(input=QUESTION, **ask)
+        first = _turn(connection, seen)
+        connection.response.create(input="Which of them is the warmest?", previous_response_id=first, **ask)
+        _turn(connection, seen)
+    return seen
+
+
+def _turn(connection: Any, seen: list[Any]) -> str:
+    """Adds the events of one response to ``seen`` and returns the response's id."""
+    for event in connection:
+        seen.append(event.model_dump(warnings=False))
+        if event.type in {"response.completed", "response.incomplete"}:
+            return str(event.response.id)
+        if event.type in {"error", "response.failed"}:
+            raise SystemExit(f"the server gave no answer: {seen[-1]}")
+    raise SystemExit("the connection ended before the response did")
+
+
 def anthropic_stream(urls: dict[str, str]) -> list[Any]:
     """The Messages API, streamed."""
     import anthropic
@@ -143,6 +166,7 @@ SCENES: dict[str, Callable[[dict[str, str]], list[Any]]] = {
     "openai-chat": openai_chat,
     "openai-chat-stream": openai_chat_stream,
     "openai-responses-stream": openai_responses_stream,
+    "responses-ws": responses_ws,
     "anthropic-stream": anthropic_stream,
     "openai-tools": openai_tools,
     "agent-one-user": agent_one_user,
