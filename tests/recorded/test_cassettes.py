@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pair import Pair
 from recorded.clients import API_KEY, SCENES
+from recorded.test_socketio import MODES
 
 from gp_replay import api
 from gp_replay.core.model import Cassette, Message, Piece, RequestHead, Side
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CASSETTES = ROOT / "cassettes"
 SEEN = ROOT / "tests" / "data" / "seen"
 SHIPPED = ROOT / "gp_replay" / "demo" / "llm.gpr"
+NODE_SCENES = [f"socketio-{mode}" for mode in MODES]  # replayed to their client in test_socketio.py
 
 # openai 3.57 opens sockets in the way websockets 17.1 deprecated; the flag that says so is refused by older websockets.
 openai_on_new_websockets = pytest.mark.filterwarnings(
@@ -37,7 +39,7 @@ def plain(value: Any) -> Any:
 
 
 def test_every_cassette_has_a_scene_and_every_scene_a_cassette() -> None:
-    assert sorted(path.stem for path in CASSETTES.glob("*.gpr")) == sorted(SCENES)
+    assert sorted(path.stem for path in CASSETTES.glob("*.gpr")) == sorted([*SCENES, *NODE_SCENES])
     for path in CASSETTES.glob("*.gpr"):
         assert path.stat().st_size < 300_000, path
         assert f"`{path.stem}`" in (CASSETTES / "README.md").read_text(encoding="utf-8")
