@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -112,9 +112,13 @@ def replay(
     patience: float = 10.0,
     receipt: str | os.PathLike[str] | None = None,
     verify: bool = True,
+    on_miss: str = "refuse",
+    upstreams: Mapping[str, str] | None = None,
     log: Callable[[str], None] | None = None,
 ) -> Replay:
-    """Serves cassettes, as a context manager (``with`` or ``async with``). No network but the listening port is used.
+    """Serves cassettes, as a context manager (``with`` or ``async with``).
+
+    No network but the listening port is used, unless ``on_miss`` says so.
 
     Args:
         cassettes: a file or folder, or several.
@@ -124,7 +128,10 @@ def replay(
         patience: seconds a conversation waits for its client beyond what was recorded, 0 to 86 400.
         receipt: where to write the receipt on leaving, or None.
         verify: check the digest of each file on opening.
-        log: called with a text for every refusal; default prints it to stderr.
+        on_miss: ``refuse``, or ``live``: a request or handshake that nobody recorded is relayed to its role's upstream
+            and counted, and the receipt's source is ``mixed``. What belongs to another owner is refused all the same.
+        upstreams: role to URL, for ``live``; default is what the role was recorded from.
+        log: called with a text for every refusal and everything that goes live; default prints it to stderr.
 
     Returns:
         A `Replay`. Entering it listens; after leaving it ``receipt`` is final.
@@ -140,6 +147,10 @@ def replay(
         raise UsageError(f"patience {patience:g}", hint=f"0 to {_MAX_PATIENCE_SECONDS:g} seconds")
     if receipt is not None and not Path(receipt).name:
         raise UsageError(f"receipt {str(receipt)!r} names no file", hint="like --receipt receipt.json")
+    if on_miss not in ("refuse", "live"):
+        raise UsageError(f"on-miss {on_miss!r}", hint="refuse, or live: relayed to the role's upstream")
+    if upstreams and on_miss != "live":
+        raise UsageError("upstreams are for on-miss live; else nothing is relayed", hint="--on-miss live")
     return Replay(
         [Path(path) for path in given],
         only=tuple(only),
@@ -148,6 +159,8 @@ def replay(
         patience_us=int(patience * 1_000_000),
         receipt_path=None if receipt is None else Path(receipt),
         verify=verify,
+        live=on_miss == "live",
+        upstreams={role: parse_upstream(f"{role}={url}") for role, url in (upstreams or {}).items()},
         log=log or _to_stderr,
     )
 

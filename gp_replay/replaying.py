@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from gp_replay.core.routing import parse_upstream
+from gp_replay.core.routing import Upstream, parse_upstream
 from gp_replay.core.rules import Rules
 from gp_replay.core.script import compile, server_cast
 from gp_replay.core.timing import Pace
 from gp_replay.errors import CassetteCorrupt, DiskFailure, GpReplayError, UsageError
+from gp_replay.net.passing import Passing
 from gp_replay.net.replay import ReplayServer
+from gp_replay.report.plain_text import printable
 from gp_replay.report.receipt import CassetteUsed, Receipt
 from gp_replay.service import LOOPBACK, Service, addresses
 from gp_replay.settings import command_variables, load_rules
@@ -40,6 +42,8 @@ class Replay(Service):
         patience_us: int,
         receipt_path: Path | None,
         verify: bool,
+        live: bool,
+        upstreams: Mapping[str, Upstream],
         log: Callable[[str], None],
     ) -> None:
         super().__init__()
@@ -50,6 +54,8 @@ class Replay(Service):
         self._patience_us = patience_us
         self._receipt_path = receipt_path
         self._verify = verify
+        self._live = live
+        self._upstreams = upstreams
         self._log = log
         self._cassettes: list[CassetteFile] = []
         self.command_exit: int | None = None
@@ -68,6 +74,8 @@ class Replay(Service):
             missed=tally.missed,
             unplayed=tally.unplayed,
             command_exit=self.command_exit,
+            live=self._server.live,
+            unreachable=() if self._passing is None else self._passing.unreachable,
         )
 
     async def _start(self) -> None:
@@ -105,11 +113,13 @@ class Replay(Service):
         rules = sum((load_rules(cassette.path) for _, cassette in named), Rules())
         scripts = [(name, compile(cassette, server_cast(cassette, self._only), rules)) for name, cassette in named]
         roles = list(dict.fromkeys(role for _, script in scripts for role in script.cast))
+        self._passing = self._pass_to(roles) if self._live else None
         self._server = ReplayServer(
             scripts,
             pace=self._pace,
             patience_us=self._patience_us,
             log=self._log,
+            passing=self._passing,
         )
         shared, by_role = addresses(self._listen, roles)
         try:
@@ -119,6 +129,23 @@ class Replay(Service):
             await self._server.close()
             raise
         self._serve_roles(roles, own, roots[0] if roots else "")
+
+    def _pass_to(self, roles: Sequence[str]) -> Passing:
+        """Where misses go: the upstream given for their role, else the one it was recorded from."""
+        strange = [role for role in self._upstreams if role not in roles]
+        if strange:
+            raise UsageError(f"no role {strange[0]!r} is served", hint=f"roles: {', '.join(roles)}")
+        recorded = self._recorded_upstreams()
+        going = {role: found for role in roles if (found := self._upstreams.get(role) or recorded.get(role))}
+        if not going:
+            raise UsageError("no role has an upstream that misses could go to", hint="name it: --upstream llm=URL")
+        for role, upstream in going.items():
+            self._log(printable(f"live: what no recording of {role} answers goes to {upstream.url}"))
+        hosts = {
+            role: frozenset(item.authority.lower() for item in (going.get(role), recorded.get(role)) if item)
+            for role in roles
+        }
+        return Passing.unrecorded(going, hosts=hosts, log=self._log)
 
     async def _stop(self) -> None:
         await self._server.close()
@@ -154,6 +181,10 @@ class Replay(Service):
             CassetteCorrupt: a cassette holds a name that is none for a role, or a URL that is none.
             UsageError: a template names a role that is not there.
         """
+        upstreams = tuple(self._recorded_upstreams().values())
+        return command_variables(self.urls, root=self.url, upstreams=upstreams, extra=extra)
+
+    def _recorded_upstreams(self) -> dict[str, Upstream]:
         upstreams = {}
         for cassette in self._cassettes:
             for role in cassette.header.roles:
@@ -162,7 +193,7 @@ class Replay(Service):
                         upstreams[role.name] = parse_upstream(f"{role.name}={role.url}")
                     except UsageError as error:
                         raise CassetteCorrupt(str(cassette.path), str(error)) from error
-        return command_variables(self.urls, root=self.url, upstreams=tuple(upstreams.values()), extra=extra)
+        return upstreams
 
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:

@@ -31,6 +31,7 @@ from gp_replay.core.http1 import (
     ResponseReader,
     StatusLine,
     is_websocket_upgrade,
+    wants_close,
 )
 from gp_replay.core.model import (
     End,
@@ -101,11 +102,18 @@ class Tap:
         self._opaque: set[Side] = set()
         self.switching = False
         """An upgrade was asked for and the answer is not there: what the client sends now belongs to nobody yet."""
+        self.closes = False
+        """The last answer said that the connection ends with it."""
+
+    @property
+    def answered(self) -> bool:
+        """Every request has its whole answer."""
+        return Side.SERVER not in self._opaque and not self._open and not self._asking
 
     @property
     def idle(self) -> bool:
         """Every request has its whole answer, as far as can be told."""
-        return Side.SERVER in self._opaque or (not self._open and not self._asking)
+        return self.answered or Side.SERVER in self._opaque
 
     @property
     def upgraded(self) -> bool:
@@ -253,6 +261,7 @@ class Tap:
         if line.status == 101:
             self._switch(exchange, line.headers, at_us)
         elif line.status >= 200:
+            self.closes = wants_close(line.version, line.headers)
             exchange.decoders[Side.SERVER] = None if coding is None else Decoder(coding)
             self.switching = self.switching and exchange.protocol is not Protocol.WEBSOCKET
 

@@ -30,9 +30,11 @@ _REASONS = {
     400: "Bad Request",
     408: "Request Timeout",
     413: "Content Too Large",
+    421: "Misdirected Request",
     424: "Failed Dependency",
     431: "Request Header Fields Too Large",
     501: "Not Implemented",
+    502: "Bad Gateway",
     505: "HTTP Version Not Supported",
 }
 
@@ -173,14 +175,14 @@ def accept_key(key: bytes) -> bytes:
     return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
 
 
-def problem_answer(status: int, body: bytes, *, served_by: str, close: bool) -> bytes:
-    """A whole answer of our own: JSON, never to be retried."""
+def problem_answer(status: int, body: bytes, *, served_by: str, close: bool, retry: bool = False) -> bytes:
+    """A whole answer of our own: JSON, not to be retried unless the cause may pass."""
     lines = [
         f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         f"x-gp-replay: {served_by}",
-        "x-should-retry: false",
+        *([] if retry else ["x-should-retry: false"]),
         *(["Connection: close"] if close else []),
         "",
         "",

@@ -32,6 +32,7 @@ from gp_replay.core.model import (
 from gp_replay.core.render import AnswerRenderer, HandshakeRenderer, problem_answer
 from gp_replay.core.routing import origin_form, requested_hosts, split_role
 from gp_replay.errors import CassetteError, WireError
+from gp_replay.net.passing import Passage, Passing
 from gp_replay.net.sockets import reset
 from gp_replay.net.stage import Stage
 from gp_replay.report.plain_text import printable
@@ -46,10 +47,19 @@ _HEAD_SECONDS = 60.0
 
 
 class LiveClient(asyncio.Protocol):
-    """One client connection: requests one after the other, or a WebSocket."""
+    """One client connection: requests one after the other, or a WebSocket.
 
-    def __init__(self, stage: Stage, peers: set[LiveClient], role: str | None) -> None:
+    Args:
+        stage: what is played to it.
+        peers: the open connections.
+        role: of the listener, or None where the path names it.
+        passing: where requests go that no recording answers; None: nowhere.
+    """
+
+    def __init__(self, stage: Stage, peers: set[LiveClient], role: str | None, passing: Passing | None = None) -> None:
         self._stage = stage
+        self._passing = passing
+        self._passage: Passage | None = None
         self._peers = peers
         self._role = role
         self._reader = RequestReader()
@@ -57,6 +67,7 @@ class LiveClient(asyncio.Protocol):
         self._line: RequestLine | None = None
         self._body: list[bytes] = []
         self._body_size = 0
+        self._sent = bytearray()
         self._live = 0
         self._answer: AnswerRenderer | None = None
         self._handshake: HandshakeRenderer | None = None
@@ -131,8 +142,11 @@ class LiveClient(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         while data and not self._live and not self._closing:
+            in_body = self._reader.within_body
             try:
                 used, items = self._reader.feed(data)
+                if in_body and self._passing is not None:
+                    self._sent += data[:used]
                 self._take(items)
             except WireError as error:
                 self._problem(error.status, error)
@@ -140,7 +154,9 @@ class LiveClient(asyncio.Protocol):
             data = data[used:]
             if items and isinstance(items[-1], Complete):
                 break
-        if data and not self._closing:
+        if data and self._passage is not None:
+            self._passage.data_received(data)
+        elif data and not self._closing:
             self._held += data
             if self._frames is not None or not self._live:
                 self._resume_soon()
@@ -177,7 +193,7 @@ class LiveClient(asyncio.Protocol):
                 case Body():
                     self._body.append(item.data)
                     self._body_size += len(item.data)
-                    if self._body_size > _MAX_BODY_BYTES:
+                    if max(self._body_size, len(self._sent)) > _MAX_BODY_BYTES:
                         raise WireError(f"body over {_MAX_BODY_BYTES} bytes", status=413)
                 case Complete() if self._line is not None:
                     line, self._line = self._line, None
@@ -188,6 +204,7 @@ class LiveClient(asyncio.Protocol):
                     pass
 
     def _ask(self, line: RequestLine, body: bytes) -> None:
+        sent, self._sent = self._sent, bytearray()
         target = origin_form(line.target)
         role, target = (self._role, target) if self._role else split_role(target, self._stage.roles)
         head = RequestHead(
@@ -218,6 +235,11 @@ class LiveClient(asyncio.Protocol):
             stage.player.refuse(outcome)
         match outcome:
             case Refusal():
+                if self._passing is not None and (role := self._passing.takes(outcome, request)) is not None:
+                    self._live = live
+                    self._passage = Passage(self._passing, self, outcome, head, role=role)
+                    self._passage.begin(bytes(sent), ended=self._ended)
+                    return
                 stage.detach(live)
                 self._miss(outcome, keep=not websocket and not wants_close(line.version, line.headers))
                 return
@@ -229,6 +251,20 @@ class LiveClient(asyncio.Protocol):
         self._handshake = handshake
         self._answer = AnswerRenderer(script, live=head, label=self._label)
         stage.poll()
+
+    def resume(self, held: bytes, *, full: bool, ended: bool, close: bool) -> None:
+        """See `gp_replay.net.passing.Passed`."""
+        self._stage.detach(self._live)
+        self._live, self._passage = 0, None
+        self._held += held
+        self._full, self._ended = full, ended
+        if close:
+            self._close_gently()
+            return
+        self._await_head()
+        if len(self._held) <= _HELD_BYTES and not full:
+            self.transport.resume_reading()
+        self._resume_soon()
 
     def _miss(self, refusal: Refusal, *, keep: bool) -> None:
         self._stage.say(refusal)

@@ -21,6 +21,7 @@ from gp_replay.core.http1 import RequestLine, RequestReader
 from gp_replay.core.identity import owner_of
 from gp_replay.core.model import How, RequestHead, Side
 from gp_replay.core.recorder import Tap
+from gp_replay.core.render import problem_answer
 from gp_replay.core.routing import Upstream, origin_form, split_role, upstream_head
 from gp_replay.errors import UpstreamUnreachable, WireError
 from gp_replay.net.clock import Clock
@@ -278,18 +279,10 @@ class ClientSide(asyncio.Protocol):
 
     def _answer(self, status: int, problem: str, hint: str) -> None:
         """An answer of our own, and the end of the connection. Never recorded."""
-        reasons = {400: "Bad Request", 421: "Misdirected Request", 431: "Request Header Fields Too Large"}
-        reason = {**reasons, 501: "Not Implemented", 502: "Bad Gateway", 505: "HTTP Version Not Supported"}.get(
-            status, "Error"
-        )
         body = json.dumps({"error": {"type": "gp_replay", "message": problem, "hint": hint}}).encode() + b"\n"
-        head = (
-            f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            "x-gp-replay: error\r\nConnection: close\r\n\r\n"
-        )
         self._waiting = True
         self._held.clear()
-        self.transport.write(head.encode("latin-1", "replace") + body)
+        self.transport.write(problem_answer(status, body, served_by="error", close=True, retry=True))
         self.transport.close()
 
     def stop(self) -> None:
@@ -316,6 +309,16 @@ class UpstreamSide(asyncio.Protocol):
     def idle(self) -> bool:
         """Nothing is being asked or answered."""
         return self._tap is None or self._tap.idle
+
+    @property
+    def answered(self) -> bool:
+        """The last request has its whole answer, and the connection is HTTP still."""
+        return self._tap is not None and self._tap.answered
+
+    @property
+    def closes(self) -> bool:
+        """The last answer said that the connection ends with it."""
+        return self._tap is not None and self._tap.closes
 
     @property
     def switching(self) -> bool:
@@ -406,14 +409,8 @@ class UpstreamSide(asyncio.Protocol):
 
 
 def _owner(line: RequestLine, target: bytes) -> str | None:
-    return owner_of(
-        RequestHead(
-            at_us=0,
-            stream=1,
-            side=Side.CLIENT,
-            method=line.method,
-            target=target,
-            version=line.version,
-            headers=line.headers,
-        )
+    method, version, headers = line.method, line.version, line.headers
+    head = RequestHead(
+        at_us=0, stream=1, side=Side.CLIENT, method=method, target=target, version=version, headers=headers
     )
+    return owner_of(head)

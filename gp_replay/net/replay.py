@@ -10,6 +10,7 @@ from gp_replay.core.player import PATIENCE_US
 from gp_replay.core.script import Script
 from gp_replay.core.timing import Pace
 from gp_replay.net.live import LiveClient
+from gp_replay.net.passing import Passing
 from gp_replay.net.sockets import Address, listen, url_of
 from gp_replay.net.stage import Stage
 
@@ -17,7 +18,7 @@ __all__ = ["ReplayServer"]
 
 
 class ReplayServer:
-    """Serves compiled cassettes to any number of clients. Arguments as for `Stage`."""
+    """Serves compiled cassettes to any number of clients. Arguments as for `Stage` and `LiveClient`."""
 
     def __init__(
         self,
@@ -26,15 +27,25 @@ class ReplayServer:
         pace: Pace | None = None,
         patience_us: int = PATIENCE_US,
         log: Callable[[str], None] | None = None,
+        passing: Passing | None = None,
     ) -> None:
         self._stage = Stage(scripts, pace=pace, patience_us=patience_us, log=log)
         self._servers: list[asyncio.Server] = []
         self._clients: set[LiveClient] = set()
+        self._passing = passing
+        if passing is not None:
+            self._stage.roles.update(passing.relay.upstreams)
 
     @property
     def tally(self) -> Tally:
-        """What was served, missed and left unplayed so far."""
-        return self._stage.player.tally
+        """What was served, missed and left unplayed so far. What was answered live was not missed."""
+        tally = self._stage.player.tally
+        return tally if self._passing is None else self._passing.settle(tally)[0]
+
+    @property
+    def live(self) -> tuple[str, ...]:
+        """What was answered live so far."""
+        return () if self._passing is None else self._passing.settle(self._stage.player.tally)[1]
 
     async def start(self, address: Address = ("127.0.0.1", 0), *, role: str | None = None) -> str:
         """Listens on one more address, for all roles or for one.
@@ -45,7 +56,7 @@ class ReplayServer:
         Raises:
             ListenError: the address cannot be had.
         """
-        server = await listen(lambda: LiveClient(self._stage, self._clients, role), address)
+        server = await listen(lambda: LiveClient(self._stage, self._clients, role, self._passing), address)
         self._servers.append(server)
         return url_of(server)
 
@@ -53,6 +64,8 @@ class ReplayServer:
         """Stops listening and drops every client."""
         for server in self._servers:
             server.close()
+        if self._passing is not None:
+            self._passing.close()
         for client in list(self._clients):
             client.transport.abort()
         self._stage.close()

@@ -40,6 +40,8 @@ class Receipt:
         missed: refusals.
         unplayed: recordings nobody asked for.
         command_exit: of ``-- COMMAND``, or None.
+        live: requests that no recording answered and an upstream did, with where they went.
+        unreachable: what upstreams said that could not be reached; those requests were missed.
     """
 
     cassettes: Sequence[CassetteUsed]
@@ -50,6 +52,13 @@ class Receipt:
     missed: Sequence[Refusal]
     unplayed: Sequence[str]
     command_exit: int | None = None
+    live: Sequence[str] = ()
+    unreachable: Sequence[str] = ()
+
+    @property
+    def source(self) -> str:
+        """Who answered: ``cassette``, or ``mixed`` as soon as anything was answered live."""
+        return "mixed" if self.live else "cassette"
 
     @property
     def exit_code(self) -> int:
@@ -62,8 +71,13 @@ class Receipt:
     def verdict(self) -> str:
         """One line for people."""
         counts = f"served {len(self.served)}, missed {len(self.missed)}, unplayed {len(self.unplayed)}"
+        if self.live:
+            counts += f", answered live {len(self.live)}"
+        if self.unreachable:
+            counts += f"; not reachable: {'; '.join(self.unreachable)}"
         if not self.served and not self.missed:
-            return f"nothing was served: no client asked ({counts})"
+            why = "no cassette had what was asked" if self.live else "no client asked"
+            return f"nothing was served: {why} ({counts})"
         return counts + (f", {len(self.unfinished)} left early" if self.unfinished else "")
 
     def plain(self) -> dict[str, object]:
@@ -72,7 +86,7 @@ class Receipt:
             "verdict": self.verdict,
             "exit_code": self.exit_code,
             "command_exit": self.command_exit,
-            "source": "cassette",
+            "source": self.source,
             "timing": self.timing,
             "cast": dict(self.cast),
             "cassettes": [
@@ -82,5 +96,7 @@ class Receipt:
             "served": list(self.served),
             "unfinished": list(self.unfinished),
             "missed": [item.plain() for item in self.missed],
+            "live": list(self.live),
+            "unreachable": list(self.unreachable),
             "unplayed": list(self.unplayed),
         }
