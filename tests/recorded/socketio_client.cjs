@@ -1,18 +1,17 @@
 // A real Socket.IO client: asks twice, with a silence between that holds heartbeats, and prints what it saw as JSON.
 //
-//     NODE_PATH=FOLDER/node_modules node socketio_client.cjs URL MODE
+//     NODE_PATH=FOLDER/node_modules node socketio_client.cjs URL MODE [SILENCE_MS]
 //
 // FOLDER is where `npm install socket.io-client` ran. MODE is websocket, polling, or upgrade (polling first, the
-// client's default).
+// client's default). SILENCE_MS is 3000 in the recordings.
 "use strict";
 const { io } = require("socket.io-client");
 
 const TRANSPORTS = { websocket: ["websocket"], polling: ["polling"], upgrade: ["polling", "websocket"] };
 const QUESTIONS = ["What did storage cost?", "And compute?"];
-const SILENCE_MS = 3000;
 const LIMIT_MS = 25000;
 
-const [url, mode] = process.argv.slice(2);
+const [url, mode, silenceMs = "3000"] = process.argv.slice(2);
 const seen = [];
 // Bytes as JSON can say them.
 const plain = (value) => JSON.parse(JSON.stringify(value, (_, item) =>
@@ -22,7 +21,7 @@ const end = (code) => process.stdout.write(JSON.stringify(seen, null, 1) + "\n",
 
 const socket = io(url, { transports: TRANSPORTS[mode], reconnection: false, forceNew: true });
 setTimeout(() => { note("too late"); end(1); }, LIMIT_MS);
-const silence = () => new Promise((done) => setTimeout(done, SILENCE_MS));
+const silence = () => new Promise((done) => setTimeout(done, Number(silenceMs)));
 
 socket.onAny((name, ...values) => note("event", name, ...values));
 socket.on("connect_error", (error) => { note("connect_error", error.message); end(1); });

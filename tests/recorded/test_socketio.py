@@ -49,26 +49,47 @@ def modules() -> str:
 @pytest.mark.heavy
 @pytest.mark.parametrize("mode", MODES)
 def test_the_npm_client_sees_what_it_saw_live_but_for_ids(mode: str, modules: str) -> None:
+    again = replayed(mode, modules)
+    assert again == in_order_of_ids((SEEN / f"socketio-{mode}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("mode", ["websocket", "upgrade"])
+def test_a_client_that_is_silent_for_longer_than_the_recorded_one_is_kept_alive(mode: str, modules: str) -> None:
+    """It gives up after 6 s without a heartbeat (``pingInterval`` and ``pingTimeout``), and here it waits 8.
+
+    Only where heartbeats are messages of a connection: over polling each is the answer to a request.
+    """
+    again = replayed(mode, modules, silence_ms=8000)
+    before = in_order_of_ids((SEEN / f"socketio-{mode}.json").read_text(encoding="utf-8"))
+    pings = [count for what, count, *_ in again if what == "pings in the silence"]
+    assert all(isinstance(count, int) and 6 <= count <= 9 for count in pings), pings
+    assert [line for line in again if line[0] != "pings in the silence"] == [
+        line for line in before if line[0] != "pings in the silence"
+    ]
+
+
+def replayed(mode: str, modules: str, *, silence_ms: int = 3000) -> list[list[object]]:
+    """What the client sees of the cassette, which must answer all it asks and end as it ended live."""
     with api.replay(CASSETTES / f"socketio-{mode}.gpr", timing="recorded") as replay:
         client = subprocess.run(
-            ["node", str(CLIENT), replay.urls["chat"], mode],
+            ["node", str(CLIENT), replay.urls["chat"], mode, str(silence_ms)],
             env={**os.environ, "NODE_PATH": modules},
             capture_output=True,
             timeout=60,
             check=False,
         )
     assert [miss.reason for miss in replay.receipt.missed] == []
-    assert in_order_of_ids(client.stdout.decode()) == in_order_of_ids(
-        (SEEN / f"socketio-{mode}.json").read_text(encoding="utf-8")
-    ), client.stderr.decode()
-    assert client.returncode == 0
+    assert client.returncode == 0, client.stdout.decode() + client.stderr.decode()
     assert replay.receipt.exit_code == 0
+    return in_order_of_ids(client.stdout.decode())
 
 
-def in_order_of_ids(text: str) -> object:
+def in_order_of_ids(text: str) -> list[list[object]]:
     """What was seen, every id replaced by when it first appeared: equal where ids differ but are used alike."""
     order: dict[str, str] = {}
-    return json.loads(UUID.sub(lambda found: order.setdefault(found[0], f"id {len(order)}"), text))
+    seen: list[list[object]] = json.loads(UUID.sub(lambda found: order.setdefault(found[0], f"id {len(order)}"), text))
+    return seen
 
 
 @pytest.mark.parametrize("mode", MODES)
