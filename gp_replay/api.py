@@ -51,12 +51,14 @@ def record(
     Args:
         upstream: ``[ROLE=]URL``, or several; http, https, ws, wss, with a base path if need be.
         out: the cassette to write; ``.gpr`` is added if it has no suffix.
-        mode: ``once`` refuses an existing file; ``all`` makes a new revision of it.
+        mode: ``once`` refuses an existing file; ``all`` makes a new revision of it; ``new-episodes`` serves what it
+            holds, relays and records the rest, and makes a revision that holds both.
         listen: ``[ROLE=]HOST:PORT``, or several; default a free port on loopback.
         skip: path patterns that are relayed and not recorded.
         keep_host: leave ``Host`` as the client sends it.
         redaction: default `default_redaction`.
-        log: called with a text when the disk fails while the relay goes on; default prints it to stderr.
+        log: called with a text when the disk fails while the relay goes on, and with mode ``new-episodes`` for every
+            request that is new or refused; default prints it to stderr.
 
     Returns:
         A `Recording`. Entering it listens; leaving it saves the cassette.
@@ -64,6 +66,7 @@ def record(
     Raises:
         UsageError: an argument that cannot be meant; at once.
         CassetteExists, CassetteUnfinished: on entering, mode ``once`` with a file there, or a left-over ``.part``.
+        CassetteError: on entering, when a file to replace or to add to cannot be read.
         ListenError: on entering.
         DiskFailure: on entering, or on leaving when the disk failed meanwhile.
     """
@@ -74,8 +77,9 @@ def record(
         raise UsageError("no upstream to record from", hint="--upstream http://127.0.0.1:8080")
     if len(set(names)) < len(names):
         raise UsageError(f"two upstreams for role {names[0]}", hint="name them: --upstream llm=URL --upstream chat=URL")
-    if mode not in ("once", "all"):
-        raise UsageError(f"mode {mode!r}", hint="once refuses an existing file, all makes a new revision")
+    if mode not in ("once", "all", "new-episodes"):
+        hint = "once refuses an existing file, all makes a new revision, new-episodes adds what the file has not"
+        raise UsageError(f"mode {mode!r}", hint=hint)
     path = Path(out)
     if not path.name:
         raise UsageError(f"out {str(out)!r} names no file", hint="like --out chat.gpr")
@@ -86,7 +90,7 @@ def record(
         upstreams,
         path,
         listen=[listen] if isinstance(listen, str) else list(listen),
-        replace=mode == "all",
+        mode=mode,
         skip=tuple(skip),
         keep_host=keep_host,
         redaction=redaction if redaction is not None else default_redaction(),

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from gp_replay.core.routing import Upstream, parse_upstream
+from gp_replay.core.routing import Upstream
 from gp_replay.core.rules import Rules
 from gp_replay.core.script import compile, server_cast
 from gp_replay.core.timing import Pace
-from gp_replay.errors import CassetteCorrupt, DiskFailure, GpReplayError, UsageError
-from gp_replay.net.passing import Passing
+from gp_replay.errors import DiskFailure, GpReplayError, UsageError
+from gp_replay.net.passing import Passing, hosts_of
 from gp_replay.net.replay import ReplayServer
 from gp_replay.report.plain_text import printable
 from gp_replay.report.receipt import CassetteUsed, Receipt
-from gp_replay.service import LOOPBACK, Service, addresses
+from gp_replay.service import LOOPBACK, Service, addresses, recorded_upstreams, unique_names
 from gp_replay.settings import command_variables, load_rules
 from gp_replay.store import CassetteFile, find_cassettes
 
@@ -88,7 +87,7 @@ class Replay(Service):
             raise
 
     def _compile(self) -> list[tuple[str, CassetteFile]]:
-        names = _unique_names([cassette.path for cassette in self._cassettes])
+        names = unique_names([cassette.path for cassette in self._cassettes])
         known = {role.name for cassette in self._cassettes for role in cassette.header.roles}
         missing = [role for role in self._only if role not in known]
         if missing:
@@ -135,14 +134,14 @@ class Replay(Service):
         strange = [role for role in self._upstreams if role not in roles]
         if strange:
             raise UsageError(f"no role {strange[0]!r} is served", hint=f"roles: {', '.join(roles)}")
-        recorded = self._recorded_upstreams()
+        recorded = recorded_upstreams(self._cassettes)
         going = {role: found for role in roles if (found := self._upstreams.get(role) or recorded.get(role))}
         if not going:
             raise UsageError("no role has an upstream that misses could go to", hint="name it: --upstream llm=URL")
         for role, upstream in going.items():
             self._log(printable(f"live: what no recording of {role} answers goes to {upstream.url}"))
         hosts = {
-            role: frozenset(item.authority.lower() for item in (going.get(role), recorded.get(role)) if item)
+            role: hosts_of(*(item.authority for item in (going.get(role), recorded.get(role)) if item))
             for role in roles
         }
         return Passing.unrecorded(going, hosts=hosts, log=self._log)
@@ -181,26 +180,5 @@ class Replay(Service):
             CassetteCorrupt: a cassette holds a name that is none for a role, or a URL that is none.
             UsageError: a template names a role that is not there.
         """
-        upstreams = tuple(self._recorded_upstreams().values())
+        upstreams = tuple(recorded_upstreams(self._cassettes).values())
         return command_variables(self.urls, root=self.url, upstreams=upstreams, extra=extra)
-
-    def _recorded_upstreams(self) -> dict[str, Upstream]:
-        upstreams = {}
-        for cassette in self._cassettes:
-            for role in cassette.header.roles:
-                if "://" in role.url:
-                    try:
-                        upstreams[role.name] = parse_upstream(f"{role.name}={role.url}")
-                    except UsageError as error:
-                        raise CassetteCorrupt(str(cassette.path), str(error)) from error
-        return upstreams
-
-
-def _unique_names(paths: Sequence[Path]) -> list[str]:
-    """Names to call cassettes by: the file's, with its folder where two files share one; fit for a header."""
-    stems = [path.name.removesuffix(".gpr") for path in paths]
-    names = [
-        stem if stems.count(stem) == 1 else f"{path.parent.name}/{stem}"
-        for stem, path in zip(stems, paths, strict=True)
-    ]
-    return [re.sub(r"[^\x21-\x7e]", "_", name) for name in names]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gp_replay.errors import UsageError
+from gp_replay.core.routing import Upstream, parse_upstream
+from gp_replay.errors import CassetteCorrupt, UsageError
 from gp_replay.net.background import BackgroundLoop
 from gp_replay.net.sockets import Address, parse_address
+from gp_replay.store import CassetteFile
 
-__all__ = ["LOOPBACK", "Service", "addresses"]
+__all__ = ["LOOPBACK", "Service", "addresses", "recorded_upstreams", "unique_names"]
 
 LOOPBACK: Address = ("127.0.0.1", 0)
 
@@ -91,3 +95,30 @@ def addresses(
         else:
             raise UsageError(f"--listen {text}: there is no role {role!r}", hint=f"roles: {', '.join(roles)}")
     return shared, own
+
+
+def recorded_upstreams(cassettes: Iterable[CassetteFile]) -> dict[str, Upstream]:
+    """Role to where it was recorded from, where that is known.
+
+    Raises:
+        CassetteCorrupt: a cassette holds a name that is none for a role, or a URL that is none.
+    """
+    upstreams = {}
+    for cassette in cassettes:
+        for role in cassette.header.roles:
+            if "://" in role.url:
+                try:
+                    upstreams[role.name] = parse_upstream(f"{role.name}={role.url}")
+                except UsageError as error:
+                    raise CassetteCorrupt(str(cassette.path), str(error)) from error
+    return upstreams
+
+
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """Names to call cassettes by: the file's, with its folder where two files share one; fit for a header."""
+    stems = [path.name.removesuffix(".gpr") for path in paths]
+    names = [
+        stem if stems.count(stem) == 1 else f"{path.parent.name}/{stem}"
+        for stem, path in zip(stems, paths, strict=True)
+    ]
+    return [re.sub(r"[^\x21-\x7e]", "_", name) for name in names]

@@ -39,7 +39,7 @@ def test_with_runs_a_replay_in_a_thread_of_its_own(tmp_path: Path) -> None:
     [
         {"upstream": [], "out": "x"},
         {"upstream": ["http://a", "http://b"], "out": "x"},
-        {"upstream": "http://a", "out": "x", "mode": "new-episodes"},
+        {"upstream": "http://a", "out": "x", "mode": "some-episodes"},
         {"upstream": "nowhere", "out": "x"},
         {"upstream": "http://a", "out": "x", "listen": "odd=127.0.0.1:0"},
     ],

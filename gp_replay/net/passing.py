@@ -28,7 +28,7 @@ from gp_replay.net.relay import ClientSide, Relay, UpstreamSide
 from gp_replay.net.tape import Tape
 from gp_replay.report.plain_text import printable
 
-__all__ = ["Passage", "Passed", "Passing"]
+__all__ = ["Passage", "Passed", "Passing", "hosts_of"]
 
 _LIVE_KINDS = frozenset({"no-match", "used-up", "unplayable"})
 """Refusals that say: nobody recorded this. Another owner's recording, or two that could answer, are no such thing."""
@@ -196,6 +196,11 @@ class Passage(ClientSide):
         self.transport.set_protocol(self._live)  # type: ignore[arg-type]
         close = link.closes or wants_close(self._head.version, self._head.headers)
         self._live.resume(bytes(self._held), full=self._full, ended=self._ended, close=close)
+
+
+def hosts_of(*urls: str) -> frozenset[str]:
+    """The authorities in URLs, as a ``Host`` header would say them; an authority alone is one too."""
+    return frozenset(url.rpartition("://")[2].partition("/")[0].lower() for url in urls) - {""}
 
 
 def _what(head: RequestHead) -> str:

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Mapping, Sequence
 
-from gp_replay.core.routing import Upstream
-from gp_replay.net.clock import Clock
 from gp_replay.net.relay import ClientSide, Relay
 from gp_replay.net.sockets import Address, listen, url_of
-from gp_replay.net.tape import Tape
 
 __all__ = ["RecordingProxy"]
 
 
 class RecordingProxy:
-    """Relays clients to upstreams and records what passes.
+    """Relays clients to upstreams and records what passes; ``relay`` says whereto and onto which tape."""
 
-    Args:
-        upstreams: by role, in order.
-        tape: gets the events.
-        clock: of the recording.
-        skip: path patterns (``*`` and ``?``) that are relayed and not recorded.
-        keep_host: leave ``Host`` as clients send it.
-        tls: context for https and wss; None makes the default one when needed.
-    """
-
-    def __init__(
-        self,
-        *,
-        upstreams: Mapping[str, Upstream],
-        tape: Tape,
-        clock: Clock,
-        skip: Sequence[str] = (),
-        keep_host: bool = False,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self._relay = Relay(
-            upstreams=dict(upstreams), tape=tape, clock=clock, skip=tuple(skip), keep_host=keep_host, tls=tls
-        )
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
         self._servers: list[asyncio.Server] = []
 
     async def start(self, address: Address = ("127.0.0.1", 0), *, role: str | None = None) -> str:

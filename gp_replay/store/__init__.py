@@ -3,7 +3,7 @@
 from gp_replay.store.finding import find_cassettes, find_unfinished
 from gp_replay.store.reading import CassetteFile
 from gp_replay.store.repairing import RepairResult, repair
-from gp_replay.store.writing import CassetteWriter, next_revision
+from gp_replay.store.writing import CassetteWriter, next_epoch, next_revision
 
 __all__ = [
     "CassetteFile",
@@ -11,6 +11,7 @@ __all__ = [
     "RepairResult",
     "find_cassettes",
     "find_unfinished",
+    "next_epoch",
     "next_revision",
     "repair",
 ]

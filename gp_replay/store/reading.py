@@ -6,7 +6,7 @@ import gc
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -116,13 +116,34 @@ class CassetteFile:
             CassetteCorrupt: the bytes are not what the index promises.
             ValueError: the cassette is closed.
         """
-        entry = self._entries[stream]
+        events: list[Event] = []
+        for offset, event in self._at(self._entries[stream].offsets):
+            if event.stream != stream or isinstance(event, Opened) is bool(events):
+                raise CassetteCorrupt(
+                    str(self.path), f"an event that is not the one stream {stream} has there", offset=offset
+                )
+            events.append(event)
+        events.sort(key=lambda event: event.at_us)
+        return tuple(events)
+
+    def written(self) -> Iterator[Event]:
+        """All events of all streams in the order they stand in the file, one at a time.
+
+        Raises:
+            CassetteCorrupt, ValueError: as for `events`.
+        """
+        offsets = sorted(offset for entry in self._entries.values() for offset in entry.offsets)
+        for _, event in self._at(offsets):
+            yield event
+
+    def _at(self, offsets: Sequence[int]) -> Iterator[tuple[int, Event]]:
+        if not offsets:
+            return
         path = str(self.path)
         low, high = _WINDOW_BYTES
-        ahead = min(max(entry.offsets[-1] - entry.offsets[0] + low, low), high)
+        ahead = min(max(offsets[-1] - offsets[0] + low, low), high)
         window, begin, end = b"", 0, 0
-        events: list[Event] = []
-        for offset in entry.offsets:
+        for offset in offsets:
             if offset < end:  # records in records: a small file would become any amount of memory
                 raise CassetteCorrupt(path, "an event inside another one", offset=offset)
             if not begin <= offset <= begin + len(window) - RECORD_HEAD_BYTES:
@@ -133,12 +154,7 @@ class CassetteFile:
             if end > begin + len(window):
                 window, begin = read_at(self._file, max(end - offset, ahead), offset, path=path), offset
             payload = decode_record(window[offset - begin : end - begin], path=path, offset=offset)
-            event = decode_event(payload, path=path, offset=offset, version=self._version, limits=self._limits)
-            if event.stream != stream or isinstance(event, Opened) is bool(events):
-                raise CassetteCorrupt(path, f"an event that is not the one stream {stream} has there", offset=offset)
-            events.append(event)
-        events.sort(key=lambda event: event.at_us)
-        return tuple(events)
+            yield offset, decode_event(payload, path=path, offset=offset, version=self._version, limits=self._limits)
 
     def close(self) -> None:
         """Closes the file. Closing again does nothing."""

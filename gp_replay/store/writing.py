@@ -21,13 +21,20 @@ from pathlib import Path
 
 from gp_replay.core.codec import encode_event, encode_footer, encode_header, encode_preamble
 from gp_replay.core.index import Indexer, RequestKey
-from gp_replay.core.model import Cassette, Event, Header, Opened, RequestHead
+from gp_replay.core.model import Cassette, Epoch, Event, Header, Opened, RequestHead
 from gp_replay.core.records import Limits
-from gp_replay.errors import CassetteError, CassetteExists, CassetteMissing, CassetteUnfinished, DiskFailure
+from gp_replay.errors import (
+    CassetteCorrupt,
+    CassetteError,
+    CassetteExists,
+    CassetteMissing,
+    CassetteUnfinished,
+    DiskFailure,
+)
 from gp_replay.store.files import PART_SUFFIX, SUFFIX, disk_failure, keep_beside, put_in_place, sync_folder, write_all
 from gp_replay.store.reading import CassetteFile
 
-__all__ = ["CassetteWriter", "next_revision"]
+__all__ = ["CassetteWriter", "next_epoch", "next_revision"]
 
 _INTERVAL_S = 0.05
 _MAX_PENDING_BYTES = 64 * 1024 * 1024
@@ -47,12 +54,32 @@ def next_revision(header: Header, old: Cassette) -> Header:
     )
 
 
+def next_epoch(header: Header, old: Cassette) -> Header:
+    """The header of a recording that will hold ``old`` and more: what it says, and a new epoch for what comes.
+
+    Streams go on from the number the new epoch begins with. Of ``header`` it takes time, tool, commit, and the roles
+    and rules ``old`` has not; the salt is the old one, as for `next_revision`.
+    """
+    known = {role.name for role in old.header.roles}
+    used = [1, *(entry.stream for entry in old.footer.entries), *(epoch.first_stream for epoch in old.header.epochs)]
+    return dataclasses.replace(
+        old.header,
+        tool=header.tool,
+        commit=header.commit,
+        roles=(*old.header.roles, *(role for role in header.roles if role.name not in known)),
+        redaction=tuple(dict.fromkeys((*old.header.redaction, *header.redaction))),
+        revision=old.header.revision + 1,
+        replaces=old.footer.digest,
+        epochs=(*old.header.epochs, Epoch(recorded_at=header.recorded_at, first_stream=max(used) + 1)),
+    )
+
+
 class CassetteWriter:
     """A cassette being recorded.
 
     Args:
         path: where it will stand when it is closed; folders are made. Meanwhile it is ``path`` with ``.part``.
-        header: its header. To replace a cassette it must come from `next_revision` of that one.
+        header: its header. To replace a cassette it must come from `next_revision` or `next_epoch` of that one.
         replace: a cassette at ``path`` is replaced when this one is closed, and kept in ``.revisions``.
         key, fingerprint: as for `Indexer`. A key that cannot be computed (any exception) is left empty.
         limits: what cannot be read again is not written.
@@ -97,6 +124,7 @@ class CassetteWriter:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._records = 0
+        self._inherited = 0
         self._footer_bytes = _FOOTER_BYTES
         self._hint = f"gp-replay repair {self.part}"
         beginning = encode_preamble() + encode_header(header, limits=self._limits)
@@ -107,8 +135,8 @@ class CassetteWriter:
 
     @property
     def streams(self) -> int:
-        """How many streams were recorded so far."""
-        return len(self._indexer)
+        """How many streams were recorded so far, inherited ones not counted."""
+        return len(self._indexer) - self._inherited
 
     @property
     def failure(self) -> DiskFailure | None:
@@ -140,6 +168,26 @@ class CassetteWriter:
             self._pending.append(record)
             self._pending_bytes += len(record)
         self._wake.set()
+
+    def inherit(self, old: CassetteFile) -> None:
+        """Copies all events of the cassette that this one continues. Call it before anything else is written.
+
+        Where nothing is recorded after it, `close` leaves the old cassette as it is.
+
+        Raises:
+            CassetteCorrupt: it cannot be read to its end.
+            DiskFailure: it cannot be written again.
+        """
+        try:
+            for event in old.written():
+                self.write(event)
+                self.drain()
+        except ValueError as error:
+            raise CassetteCorrupt(str(old.path), str(error)) from error
+        finally:
+            self._inherited = len(self._indexer)
+        if self._failure is not None:
+            raise self._failure
 
     def drain(self) -> None:
         """Waits until the disk has taken most of what was written: for callers that copy faster than anybody talks.
