@@ -111,7 +111,12 @@ def record(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The cassette to write.")],
     listen: ListenOption = None,
     mode: Annotated[
-        str, typer.Option(metavar="once|all", help="once refuses an existing FILE; all makes a new revision of it.")
+        str,
+        typer.Option(
+            metavar="once|all|new-episodes",
+            help="once refuses an existing FILE; all makes a new revision of it; "
+            "new-episodes serves what it holds and adds the rest.",
+        ),
     ] = "once",
     skip: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -171,8 +176,8 @@ async def _record(recording: Recording, env: list[str]) -> int:
     if code:
         return code
     recording.check()
-    _say(f"recorded {result.streams} exchanges and connections into {result.path}")
-    return 0
+    _say(result.summary)
+    return 1 if result.missed else 0
 
 
 @app.command()
@@ -193,6 +198,16 @@ def replay(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FILE", help="Where to write what was served, missed and left unplayed, as JSON."),
     ] = None,
+    on_miss: Annotated[
+        str,
+        typer.Option(metavar="refuse|live", help="live: what nobody recorded is relayed to its role's upstream."),
+    ] = "refuse",
+    upstream: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--upstream", metavar="[ROLE=]URL", help="Where --on-miss live goes; default where it was recorded from."
+        ),
+    ] = None,
     env: EnvOption = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not check the digest of the files.")] = False,
 ) -> None:
@@ -204,6 +219,7 @@ def replay(
         gp-replay replay cassettes/ --timing instant -- pytest tests/
     """
     from gp_replay import api
+    from gp_replay.core.routing import parse_upstream
 
     served = api.replay(
         cassettes,
@@ -213,6 +229,8 @@ def replay(
         patience=patience,
         receipt=receipt,
         verify=not no_verify,
+        on_miss=on_miss,
+        upstreams={item.role: item.url for item in map(parse_upstream, upstream or ())},
         log=_say,
     )
     _exit(_run(_replay(served, list(env or ()))))

@@ -68,12 +68,11 @@ class UsageError(GpReplayError):
 
 
 class CassetteExists(UsageError):
-    """Recording would overwrite a cassette, which only ``--mode all`` may (as a new revision)."""
+    """Recording would overwrite a cassette; ``--mode all`` and ``new-episodes`` make a new revision instead."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(
-            f"{path} exists", hint="--mode all records a new revision; or choose another --out, or move the file away"
-        )
+        hint = "--mode all records a new revision, --mode new-episodes adds to it; or choose another --out"
+        super().__init__(f"{path} exists", hint=hint)
         self.path = path
 
 
