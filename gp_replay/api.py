@@ -18,15 +18,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from gp_replay.core.credentials import Credentials
 from gp_replay.core.redaction import RedactionRules, secret_literals
 from gp_replay.core.routing import parse_upstream
+from gp_replay.core.terms import OnRepeat, Terms
 from gp_replay.core.timing import Pace
+from gp_replay.driving import Driven, Driving
 from gp_replay.errors import CassetteExists, UsageError
 from gp_replay.recording import Recorded, Recording
 from gp_replay.replaying import Replay
-from gp_replay.settings import load_redaction
+from gp_replay.settings import load_credentials, load_redaction
 
-__all__ = ["Recorded", "Recording", "Replay", "default_redaction", "record", "replay"]
+__all__ = ["Driven", "Driving", "Recorded", "Recording", "Replay", "default_redaction", "drive", "record", "replay"]
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Listen: TypeAlias = str | Sequence[str]
@@ -114,6 +117,10 @@ def replay(
     listen: Listen = (),
     timing: str = "recorded",
     patience: float = 10.0,
+    ids: str = "recorded",
+    clock: str = "recorded",
+    owners: str = "exact",
+    on_repeat: str = "refuse",
     receipt: str | os.PathLike[str] | None = None,
     verify: bool = True,
     on_miss: str = "refuse",
@@ -130,6 +137,10 @@ def replay(
         listen: ``[ROLE=]HOST:PORT``, or several; default a free port on loopback.
         timing: ``recorded``, ``instant``, ``scale:N`` or ``cap:SECONDS``.
         patience: seconds a conversation waits for its client beyond what was recorded, 0 to 86 400.
+        ids: ``recorded``, or ``fresh``: ids that the server makes are new ones, the same for the same play.
+        clock: ``recorded``, or ``rebase``: times are moved to now.
+        owners: ``exact``, or ``bind``: a user nobody recorded takes a recorded one whose content matches.
+        on_repeat: what a request gets whose recordings were all used: ``refuse``, ``last`` or ``cycle``.
         receipt: where to write the receipt on leaving, or None.
         verify: check the digest of each file on opening.
         on_miss: ``refuse``, or ``live``: a request or handshake that nobody recorded is relayed to its role's upstream
@@ -147,8 +158,6 @@ def replay(
         DiskFailure: on leaving, when the receipt cannot be written.
     """
     given = [cassettes] if isinstance(cassettes, str | os.PathLike) else list(cassettes)
-    if not 0 <= patience <= _MAX_PATIENCE_SECONDS:  # no number is neither
-        raise UsageError(f"patience {patience:g}", hint=f"0 to {_MAX_PATIENCE_SECONDS:g} seconds")
     if receipt is not None and not Path(receipt).name:
         raise UsageError(f"receipt {str(receipt)!r} names no file", hint="like --receipt receipt.json")
     if on_miss not in ("refuse", "live"):
@@ -159,14 +168,111 @@ def replay(
         [Path(path) for path in given],
         only=tuple(only),
         listen=[listen] if isinstance(listen, str) else list(listen),
-        pace=Pace.parse(timing),
-        patience_us=int(patience * 1_000_000),
+        terms=_terms(timing=timing, patience=patience, ids=ids, clock=clock, owners=owners, on_repeat=on_repeat),
         receipt_path=None if receipt is None else Path(receipt),
         verify=verify,
         live=on_miss == "live",
         upstreams={role: parse_upstream(f"{role}={url}") for role, url in (upstreams or {}).items()},
         log=log or _to_stderr,
     )
+
+
+def drive(
+    cassette: str | os.PathLike[str],
+    *,
+    against: str | Sequence[str],
+    out: str | os.PathLike[str],
+    servers: Sequence[str] = (),
+    timing: str = "recorded",
+    patience: float = 10.0,
+    ids: str = "recorded",
+    credentials: Credentials | None = None,
+    redaction: RedactionRules | None = None,
+    timeout: float = 600.0,
+    log: Callable[[str], None] | None = None,
+) -> Driving:
+    """Plays the clients of a cassette against live services and records the take, as a context manager.
+
+    ::
+
+        with gp_replay.drive("chat.gpr", against="chat=http://127.0.0.1:8080", out="take.gpr") as driving:
+            driving.run()
+        assert driving.result.exit_code == 0
+
+    A client waits for landmarks, not for a number of messages. Ids that the live service makes replace recorded ones,
+    and so do whole strings that the recorded client had copied from its server.
+
+    Args:
+        cassette: what to play.
+        against: ``ROLE=URL``, or several: the roles whose clients we play, and the live services.
+        out: the take to write; an existing file is refused.
+        servers: roles whose server we play meanwhile; ``driving.urls`` says where, before anything is driven.
+        timing, patience, ids, log: as for `replay`.
+        credentials: default those of the settings in this folder and of the environment.
+        redaction: of the take; default `default_redaction`.
+        timeout: seconds for the whole drive.
+
+    Returns:
+        A `Driving`. Entering it listens for ``servers``; `Driving.run` (or ``await drive()``) drives; leaving it saves
+        the take and sets ``result``.
+
+    Raises:
+        UsageError: an argument that cannot be meant, or a role the cassette does not have.
+        CassetteExists: the take is there already.
+        CassetteError: on entering.
+    """
+    texts = [against] if isinstance(against, str) else list(against)
+    upstreams = {item.role: item for item in map(parse_upstream, texts)}
+    if not upstreams:
+        raise UsageError("nothing to drive", hint="against names a role and a live service: chat=http://127.0.0.1:8080")
+    both = sorted(upstreams.keys() & set(servers))
+    if both:
+        raise UsageError(f"role {both[0]} cannot be live and replayed at once")
+    path = Path(out)
+    path = path if path.suffix else path.with_suffix(".gpr")
+    if path.exists():
+        raise CassetteExists(str(path))
+    return Driving(
+        Path(cassette),
+        upstreams=upstreams,
+        servers=tuple(servers),
+        out=path,
+        terms=_terms(timing=timing, patience=patience, ids=ids),
+        credentials=credentials if credentials is not None else load_credentials(Path.cwd(), os.environ),
+        redaction=redaction if redaction is not None else default_redaction(),
+        timeout_seconds=timeout,
+        log=log or _to_stderr,
+    )
+
+
+def _terms(
+    *,
+    timing: str,
+    patience: float,
+    ids: str = "recorded",
+    clock: str = "recorded",
+    owners: str = "exact",
+    on_repeat: str = "refuse",
+) -> Terms:
+    if not 0 <= patience <= _MAX_PATIENCE_SECONDS:  # no number is neither
+        raise UsageError(f"patience {patience:g}", hint=f"0 to {_MAX_PATIENCE_SECONDS:g} seconds")
+    _one_of("ids", ids, ("recorded", "fresh"))
+    _one_of("clock", clock, ("recorded", "rebase"))
+    _one_of("owners", owners, ("exact", "bind"))
+    _one_of("on_repeat", on_repeat, tuple(item.value for item in OnRepeat))
+    return Terms(
+        pace=Pace.parse(timing),
+        patience_us=int(patience * 1_000_000),
+        fresh_ids=ids == "fresh",
+        bind_owners=owners == "bind",
+        on_repeat=OnRepeat(on_repeat),
+        rebase=clock == "rebase",
+    )
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"{name} {value!r}", hint=f"{', '.join(known[:-1])} or {known[-1]}")
 
 
 def _to_stderr(text: str) -> None:

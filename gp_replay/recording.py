@@ -30,7 +30,7 @@ from gp_replay.service import LOOPBACK, Service, addresses, recorded_upstreams, 
 from gp_replay.settings import command_variables, load_rules
 from gp_replay.store import CassetteFile, CassetteWriter, next_epoch, next_revision
 
-__all__ = ["Recorded", "Recording"]
+__all__ = ["Recorded", "Recording", "new_header"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +148,7 @@ class Recording(Service):
 
     def _open(self, undo: ExitStack) -> Header:
         """The header of what will be recorded."""
-        header = _new_header(self.out, tuple(self.upstreams.values()), self._redaction)
+        header = new_header(self.out, tuple(self.upstreams.values()), self._redaction)
         if self._mode == "once" or not self.out.exists():
             return header
         old = CassetteFile.open(self.out)
@@ -232,7 +232,8 @@ class Recording(Service):
         return command_variables(self.urls, root=self.url, upstreams=tuple(self.upstreams.values()), extra=extra)
 
 
-def _new_header(path: Path, upstreams: Sequence[Upstream], rules: RedactionRules) -> Header:
+def new_header(path: Path, upstreams: Sequence[Upstream], rules: RedactionRules) -> Header:
+    """The header of a recording that begins now."""
     return Header(
         name=path.name.removesuffix(".gpr"),
         recorded_at=utc_now(),

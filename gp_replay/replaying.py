@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gp_replay.core.routing import Upstream
 from gp_replay.core.rules import Rules
 from gp_replay.core.script import compile, server_cast
-from gp_replay.core.timing import Pace
+from gp_replay.core.terms import Terms
 from gp_replay.errors import DiskFailure, GpReplayError, UsageError
 from gp_replay.net.passing import Passing, hosts_of
 from gp_replay.net.replay import ReplayServer
@@ -20,7 +21,7 @@ from gp_replay.service import LOOPBACK, Service, addresses, recorded_upstreams, 
 from gp_replay.settings import command_variables, load_rules
 from gp_replay.store import CassetteFile, find_cassettes
 
-__all__ = ["Replay"]
+__all__ = ["Replay", "seed_of"]
 
 
 class Replay(Service):
@@ -37,8 +38,7 @@ class Replay(Service):
         *,
         only: tuple[str, ...],
         listen: Sequence[str],
-        pace: Pace,
-        patience_us: int,
+        terms: Terms,
         receipt_path: Path | None,
         verify: bool,
         live: bool,
@@ -49,8 +49,7 @@ class Replay(Service):
         self._paths = paths
         self._only = only
         self._listen = listen
-        self._pace = pace
-        self._patience_us = patience_us
+        self._terms = terms
         self._receipt_path = receipt_path
         self._verify = verify
         self._live = live
@@ -67,7 +66,7 @@ class Replay(Service):
         return Receipt(
             cassettes=self._used,
             cast=[(role, "server") for role in self.urls],
-            timing=str(self._pace),
+            timing=str(self._terms.pace),
             served=tally.served,
             unfinished=tally.unfinished,
             missed=tally.missed,
@@ -115,8 +114,7 @@ class Replay(Service):
         self._passing = self._pass_to(roles) if self._live else None
         self._server = ReplayServer(
             scripts,
-            pace=self._pace,
-            patience_us=self._patience_us,
+            terms=replace(self._terms, seed=seed_of(cassette for _, cassette in named)),
             log=self._log,
             passing=self._passing,
         )
@@ -182,3 +180,8 @@ class Replay(Service):
         """
         upstreams = tuple(recorded_upstreams(self._cassettes).values())
         return command_variables(self.urls, root=self.url, upstreams=upstreams, extra=extra)
+
+
+def seed_of(cassettes: Iterable[CassetteFile]) -> bytes:
+    """What fresh ids of a play are made from."""
+    return "".join(sorted(cassette.digest for cassette in cassettes)).encode()

@@ -7,12 +7,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gp_replay.core.credentials import Credentials
 from gp_replay.core.redaction import RedactionRules
 from gp_replay.core.routing import Upstream
 from gp_replay.core.rules import Rules
 from gp_replay.errors import UsageError
 
-__all__ = ["command_variables", "load_redaction", "load_rules", "parse_variable"]
+__all__ = ["command_variables", "load_credentials", "load_redaction", "load_rules", "parse_variable"]
 
 SDK_VARIABLES = (
     ("api.openai.com", "OPENAI_BASE_URL", "/v1"),
@@ -80,6 +81,62 @@ def _settings(folder: Path) -> tuple[str, Mapping[str, object]]:
         if isinstance(plain, dict) and plain:
             return str(path), plain
     return str(folder), {}
+
+
+def load_credentials(folder: Path, environment: Mapping[str, str]) -> Credentials:
+    """Credentials by role, and by role and user.
+
+    ::
+
+        [tool.gp-replay.credentials.chat]   # in pyproject.toml; [credentials.chat] in gp-replay.toml
+        token = "$CHAT_TOKEN"               # a value, or $NAME for a variable
+        owners.alice = "$ALICE_TOKEN"
+
+    The variables ``GP_REPLAY_<ROLE>_TOKEN`` and ``GP_REPLAY_<ROLE>_TOKEN_<OWNER>`` (upper case, other characters as
+    ``_``) count more.
+
+    Args:
+        folder: of the project.
+        environment: variables.
+
+    Raises:
+        UsageError: the settings cannot be read, hold something else, or name a variable that is not set.
+    """
+    source, plain = _settings(folder)
+    tables = plain.get("credentials", {})
+    if not isinstance(tables, dict):
+        raise UsageError(f"{source}: credentials is a table of roles")
+    by_role: dict[str, str] = {}
+    by_owner: dict[tuple[str, str], str] = {}
+    for role, table in tables.items():
+        owners = table.get("owners", {}) if isinstance(table, dict) else None
+        if not isinstance(table, dict) or not isinstance(owners, dict) or table.keys() - {"token", "owners"}:
+            raise UsageError(
+                f"{source}: credentials.{role} holds token and owners", hint='owners.alice = "$ALICE_TOKEN"'
+            )
+        if "token" in table:
+            by_role[role] = _value(table["token"], environment, f"{source}: credentials.{role}.token")
+        for owner, value in owners.items():
+            by_owner[role, owner] = _value(value, environment, f"{source}: credentials.{role}.owners.{owner}")
+    return Credentials(by_role=by_role, by_owner=by_owner, variables=_token_variables(environment))
+
+
+def _value(value: object, environment: Mapping[str, str], where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{where} is no text")
+    if not value.startswith("$"):
+        return value
+    if value[1:] not in environment:
+        raise UsageError(f"{where}: the variable {value[1:]} is not set")
+    return environment[value[1:]]
+
+
+def _token_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if value and re.fullmatch(r"GP_REPLAY_\w+_TOKEN(_\w+)?", name)
+    }
 
 
 def load_rules(cassette: Path) -> Rules:

@@ -11,6 +11,7 @@ from gp_replay.core.model import Cassette, Close, End, Event, Message, Piece, Pr
 from gp_replay.core.player import Player
 from gp_replay.core.rules import Rules
 from gp_replay.core.script import compile
+from gp_replay.core.terms import Terms
 from gp_replay.core.timing import Pace
 
 
@@ -40,11 +41,10 @@ class Pair:
     def __init__(self, cassette: Cassette, *, pace: Pace | None = None, rules: Rules | None = None) -> None:
         roles = [role.name for role in cassette.header.roles]
         self.now_us = 0
-        self.servers = Player(
-            [("tape", compile(cassette, dict.fromkeys(roles, Side.SERVER), rules or Rules()))], pace=pace
-        )
-        self.clients = Player(
-            [("tape", compile(cassette, dict.fromkeys(roles, Side.CLIENT), rules or Rules()))], pace=pace
+        terms = Terms(pace=pace or Pace())
+        self.servers, self.clients = (
+            Player([("tape", compile(cassette, dict.fromkeys(roles, side), rules or Rules()))], terms)
+            for side in (Side.SERVER, Side.CLIENT)
         )
         self.lines: dict[int, Line] = {}
         self.heard: list[Heard] = []

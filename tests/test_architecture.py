@@ -30,24 +30,27 @@ RANKS = {
     "service": 5,
     "recording": 6,
     "replaying": 6,
-    "api": 7,
-    "upkeep": 8,
-    "demo.loop": 8,
-    "cli": 9,
-    "pytest_plugin": 9,
-    "__main__": 10,
+    "driving": 7,
+    "api": 8,
+    "upkeep": 9,
+    "demo.loop": 9,
+    "cli": 10,
+    "pytest_plugin": 10,
+    "__main__": 11,
 }
 
 # A core module imports errors, and core modules of the layers above its own in this list.
 CORE_LAYERS = (
     "json_strings model places plain pseudonym records rewriter secret_rules shapes sse timing",
-    "coding deltas document_reading entries frames http1 identity index layouts migrations rules secret_scan",
-    "codec document recorder redaction routing",
+    "ambient answers authority coding copies correlation cuts deltas document_reading entries frames http1 identity index landmarks"
+    " layouts migrations rebasing rules secret_scan terms",
+    "bindings codec credentials document recorder redaction routing",
     "canonical",
     "matching script",
-    "acts explain render",
-    "bindings openings",
-    "playing",
+    "explain",
+    "acts openings playing render",
+    "evidence hearing speaking",
+    "choosing",
     "player",
 )
 

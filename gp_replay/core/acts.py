@@ -85,9 +85,11 @@ class Tally:
         unfinished: those of them whose live client left before the last step.
         missed: refusals, in order.
         unplayed: recordings nobody asked for.
+        repeated: recordings that answered again, and how often.
     """
 
     served: tuple[str, ...]
     unfinished: tuple[str, ...]
     missed: tuple[Refusal, ...]
     unplayed: tuple[str, ...]
+    repeated: tuple[tuple[str, int], ...] = ()

@@ -1,52 +1,240 @@
-"""Ids that stand for recorded ones in one live conversation.
+"""Ids that stand for recorded ones: a table from what was recorded to what is said live, and back.
 
-While several recordings are left, a client is told what they share, with the ids of the first of them. If another one
-turns out to be its own, that one's ids must give way to those the client was told, in everything that is said from
-then on.
+Whoever says an id first owns it. One that we say first is *ours*: it goes out as recorded, or fresh. One that the live
+side says first is *free*, and learned. What the live side says is read with its ids turned back into recorded ones, so
+everything behind this table thinks in recorded ids; what we say is written with live ones.
+
+A client that several recordings could answer is told the ids of the first. If another one is its own, that one's ids
+give way: while it is undecided each candidate has a table of its own, over the shared one.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 
-from gp_replay.core.json_strings import json_strings
-from gp_replay.core.model import Event, Message, Piece
-from gp_replay.core.shapes import is_id
+from gp_replay.core.cuts import Cut, cut_edits
+from gp_replay.core.model import Headers
+from gp_replay.core.rewriter import Edit, apply_edits
+from gp_replay.core.shapes import ids_in
 
-__all__ = ["Bindings"]
+__all__ = ["Bindings", "Mint"]
+
+# Escapes are taken whole, so that the letter of one is not the first of an id.
+_TOKEN = re.compile(rb"\\u[0-9a-fA-F]{4}|\\.|%[0-9A-Fa-f]{2}|[A-Za-z0-9_-]{8,}", re.DOTALL)
+_DIGITS = re.compile(rb"[0-9]+")
+_FRAMING = frozenset(
+    {b"sec-websocket-accept", b"sec-websocket-key", b"content-length", b"transfer-encoding", b"date", b"host"}
+)
+
+
+class Mint:
+    """Fresh ids: of the recorded one's shape, and the same for the same play.
+
+    Args:
+        seed: of the cassettes and the namespace.
+    """
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._count = 0
+
+    def fresh(self, recorded: bytes) -> bytes:
+        """Another id of the same shape: letters stay letters of their case, digits digits, hex stays hex."""
+        self._count += 1
+        prefix = _prefix(recorded)
+        rest = recorded[prefix:]
+        low, high = (b"0123456789abcdef", b"0123456789ABCDEF")
+        is_hex = bool(re.fullmatch(rb"[0-9a-f-]+|[0-9A-F-]+", rest)) and bool(_DIGITS.search(rest))
+        made = bytearray(recorded)
+        stream = self._stream(recorded, len(rest))
+        for place, byte, random in zip(range(prefix, len(recorded)), rest, stream, strict=True):
+            character = bytes([byte])
+            if is_hex and character.isalnum():
+                made[place] = (high if rest.upper() == rest else low)[random % 16]
+            elif character.isdigit():
+                made[place] = 0x30 + random % 10
+            elif character.islower():
+                made[place] = 0x61 + random % 26
+            elif character.isupper():
+                made[place] = 0x41 + random % 26
+        if len(recorded) == 36 and recorded[8:9] == b"-":  # a uuid keeps its version and variant
+            made[14], made[19] = recorded[14], recorded[19]
+        return bytes(made)
+
+    def _stream(self, recorded: bytes, size: int) -> bytes:
+        key = self._seed + b"\0%d\0" % self._count + recorded
+        blocks = [blake2b(key + b"%d" % number, digest_size=64).digest() for number in range(size // 64 + 1)]
+        return b"".join(blocks)[:size]
+
+
+def _prefix(recorded: bytes) -> int:
+    """How much of an id is its kind: words before the last separator, none of which has a digit."""
+    end = 0
+    for part in re.finditer(rb"[A-Za-z]+[_-]", recorded):
+        if part.start() != end:
+            break
+        end = part.end()
+    return end if len(recorded) - end >= 6 else 0
 
 
 class Bindings:
-    """A table from recorded ids to the ids that were said instead of them."""
+    """See the module.
 
-    def __init__(self) -> None:
-        self._table: dict[bytes, bytes] = {}
-        self._pattern: re.Pattern[bytes] | None = None
+    Args:
+        mint: makes fresh ids for all that are ours; None: they go out as recorded, unless that id is taken.
+        spare: makes them where a recorded one is taken.
+        parent: the table under this one.
+    """
+
+    def __init__(self, *, mint: Mint | None = None, spare: Mint | None = None, parent: Bindings | None = None) -> None:
+        self._parent = parent
+        self._mint: Mint | None = mint if parent is None else parent._mint
+        self._spare: Mint = (spare or mint or Mint(b"")) if parent is None else parent._spare
+        self._live: dict[bytes, bytes] = {}
+        self._recorded: dict[bytes, bytes] = {}
+        self._given: set[bytes] = set() if parent is None else parent._given
+        self._changed = 0
+        self._names: dict[bytes, bytes] = {}
 
     def __len__(self) -> int:
-        return len(self._table)
+        """How many ids are bound, those that are live what they were recorded included."""
+        return len(self._live) + (0 if self._parent is None else len(self._parent))
 
-    def learn(self, *, recorded: Event, said: Event) -> None:
-        """The conversation's own event, and the canonically equal one that was said in its place."""
-        if not isinstance(recorded, Message) or not isinstance(said, Message):
-            return
-        for one, other in zip(json_strings(recorded.data), json_strings(said.data), strict=False):
-            own, told = recorded.data[one.start : one.end], said.data[other.start : other.end]
-            if one.path == other.path and own != told and is_id(own.decode("utf-8", "replace")):
-                self._table.setdefault(own, told)
-        if self._table:
-            longest_first = sorted(self._table, key=lambda own: (-len(own), own))
-            self._pattern = re.compile(b"|".join(map(re.escape, longest_first)))
+    @property
+    def changed(self) -> bool:
+        """Whether any id is live another than it was recorded."""
+        return self._changed > 0 or bool(self._names) or (self._parent is not None and self._parent.changed)
 
-    def apply(self, event: Event) -> Event:
-        """The event as this client must hear it."""
-        if self._pattern is None or not isinstance(event, Message | Piece):
-            return event
-        data = self._pattern.sub(lambda found: self._table[found[0]], event.data)
-        if data == event.data:
-            return event
-        if isinstance(event, Message) and len(data) != len(event.data):
-            # The recorded fragments no longer add up; the message is what counts.
-            return replace(event, data=data, fragments=())
-        return replace(event, data=data)
+    def live(self, recorded: bytes) -> bytes | None:
+        """The live value of a recorded id; None where it has none yet."""
+        found = self._live.get(recorded)
+        return found if found is not None or self._parent is None else self._parent.live(recorded)
+
+    def recorded(self, live: bytes) -> bytes | None:
+        """The recorded id that a live value stands for; None for a value nobody said."""
+        found = self._recorded.get(live)
+        return found if found is not None or self._parent is None else self._parent.recorded(live)
+
+    def bind(self, recorded: bytes, live: bytes) -> bool:
+        """Binds a pair; False when one of them is bound to something else."""
+        if self.live(recorded) is not None or self.recorded(live) is not None:
+            return self.live(recorded) == live
+        self._live[recorded] = live
+        self._recorded[live] = recorded
+        self._changed += recorded != live
+        return True
+
+    def name(self, recorded: str, live: str) -> None:
+        """Binds a name of any shape (an owner's), wherever it stands as a word."""
+        if recorded != live:
+            self._names[recorded.encode()] = live.encode()
+
+    def make(self, raw: bytes) -> None:
+        """We are about to say ``raw``: ids in it that nobody said before are ours from now on."""
+        for recorded in ids_in(raw):
+            if self.live(recorded) is not None or recorded in self._names:
+                continue
+            live = recorded
+            if self._mint is not None:
+                live = self._mint.fresh(recorded)
+            while live in self._given or self.recorded(live) is not None:
+                live = self._spare.fresh(recorded)
+            self._given.add(live)
+            self.bind(recorded, live)
+
+    def agrees(self, pairs: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Whether what was heard (its known ids turned back already) may stand for what was recorded.
+
+        Args:
+            pairs: ids at the same places, recorded and heard.
+        """
+        for recorded, heard in pairs:
+            known = self.live(recorded)
+            if recorded == heard:
+                continue
+            if known is not None or self.live(heard) is not None or heard in self._given:
+                return False
+        return True
+
+    def learn(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Binds what the live side said first."""
+        for recorded, heard in pairs:
+            if self.live(recorded) is None and self.live(heard) is None:
+                self.bind(recorded, heard)
+
+    def settle(self) -> None:
+        """This table is the right one: what it holds is shared from now on."""
+        if self._parent is not None:
+            for recorded, live in self._live.items():
+                self._parent.bind(recorded, live)
+            self._parent._names.update(self._names)
+            self._live.clear()
+            self._recorded.clear()
+            self._changed = 0
+
+    # Texts
+
+    def say(self, raw: bytes) -> bytes:
+        """What we say, with recorded ids turned into live ones."""
+        if not self.changed or not raw:
+            return raw
+        return self._in_names(_TOKEN.sub(self._said, raw), back=False)
+
+    def hear(self, raw: bytes) -> bytes:
+        """What was said to us, with live ids turned back into recorded ones."""
+        if not self.changed or not raw:
+            return raw
+        return _TOKEN.sub(self._heard, self._in_names(raw, back=True))
+
+    def _said(self, token: re.Match[bytes]) -> bytes:
+        return self.live(token[0]) or token[0]
+
+    def _heard(self, token: re.Match[bytes]) -> bytes:
+        recorded = self.recorded(token[0])
+        if recorded is not None:
+            return recorded
+        # A recorded id that stands for something else here was never given to this client: it must not agree.
+        return token[0] if self.live(token[0]) is None else token[0] + b"0"
+
+    def _in_names(self, raw: bytes, *, back: bool) -> bytes:
+        for recorded, live in {**({} if self._parent is None else self._parent._names), **self._names}.items():
+            raw = _as_word(raw, live, recorded) if back else _as_word(raw, recorded, live)
+        return raw
+
+    def say_headers(self, headers: Headers) -> Headers:
+        """Headers as this client must get them; those of the framing and the handshake stay."""
+        if not self.changed:
+            return headers
+        return tuple((name, value if name.lower() in _FRAMING else self.say(value)) for name, value in headers)
+
+    def say_parts(self, parts: Sequence[bytes], cuts: Mapping[int, Sequence[Cut]]) -> list[bytes]:
+        """The parts of one body, as many as there were; an id may be cut by their boundaries.
+
+        Args:
+            parts: in order.
+            cuts: ids that are cut by the boundaries of deltas, by part.
+        """
+        if not self.changed:
+            return list(parts)
+        whole, start = b"".join(parts), 0
+        edits = [
+            Edit(token.start(), token.end(), live)
+            for token in _TOKEN.finditer(whole)
+            if (live := self.live(token[0])) is not None and live != token[0]
+        ]
+        for number, part in enumerate(parts):
+            edits += [
+                Edit(edit.start + start, edit.end + start, edit.data)
+                for edit in cut_edits(cuts.get(number, ()), self.live)
+            ]
+            start += len(part)
+        edits.sort(key=lambda edit: edit.start)
+        return [self._in_names(part, back=False) for part in apply_edits(list(parts), edits)]
+
+
+def _as_word(raw: bytes, old: bytes, new: bytes) -> bytes:
+    if old not in raw:
+        return raw
+    return re.sub(rb"(?<![A-Za-z0-9_-])" + re.escape(old) + rb"(?![A-Za-z0-9_-])", lambda _: new, raw)

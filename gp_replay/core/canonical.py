@@ -17,12 +17,13 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
+from gp_replay.core.correlation import Correlated, correlated
 from gp_replay.core.http1 import media_type
 from gp_replay.core.model import Event, Headers, Message, Opcode, Piece, RequestHead, header_value, header_values
 from gp_replay.core.places import Any_, Place
 from gp_replay.core.redaction import SecretClasses
 from gp_replay.core.rules import Rules
-from gp_replay.core.shapes import is_time_number, shape_of
+from gp_replay.core.shapes import embedded_ids, is_time_number, shape_of
 
 __all__ = [
     "CANONICAL_VERSION",
@@ -32,18 +33,21 @@ __all__ = [
     "fingerprint",
     "literal_digest",
     "message_form",
+    "paired_ids",
     "path_of",
     "request_form",
     "request_key",
 ]
 
-CANONICAL_VERSION = 1
+CANONICAL_VERSION = 3
 """Rises whenever the same bytes get another form; cached keys of another version are computed anew."""
 
 Plain: TypeAlias = "Mapping[str, Plain] | list[Plain] | str | int | float | bool | None"
 
 _MAX_DEPTH = 100
 _NESTED = "{}"
+_NONCES = {"EIO": ("t",)}
+"""A query parameter that names a protocol, and those parameters of it that only keep caches away (engine.io)."""
 _EMBEDDED = re.compile(r"[\w:/,.-]{1,24}(?=[\[{])")
 
 
@@ -54,10 +58,70 @@ class Form:
     Attributes:
         plain: as plain data; the top-level names are the parts of places (`gp_replay.core.places`).
         digest: 16 bytes, equal for equal forms.
+        correlated: what a message of a request/reply protocol says of itself; its number is no part of the form.
     """
 
     plain: Mapping[str, Plain]
     digest: bytes
+    correlated: Correlated | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids that stand in it by their class."""
+        return tuple(_ids(self.plain))
+
+
+class _Masked(str):
+    """A text in which ids stand by their class, with those ids. It is a `str` to everything else."""
+
+    __slots__ = ("ids",)
+    ids: tuple[str, ...]
+
+
+def _masked(text: str, ids: tuple[str, ...]) -> _Masked:
+    masked = _Masked(text)
+    masked.ids = ids
+    return masked
+
+
+def _without_ids(text: str) -> str:
+    spans = embedded_ids(text)
+    if not spans:
+        return text
+    parts, position = [], 0
+    for start, end in spans:
+        parts += [text[position:start], "<id>"]
+        position = end
+    return _masked("".join([*parts, text[position:]]), tuple(text[start:end] for start, end in spans))
+
+
+def paired_ids(recorded: Form, live: Form) -> list[tuple[bytes, bytes]]:
+    """Ids that stand at the same places of two forms, recorded and live. The forms need not be equal."""
+    return [(old.encode(), new.encode()) for old, new in _pairs(recorded.plain, live.plain)]
+
+
+def _pairs(old: object, new: object) -> Iterable[tuple[str, str]]:
+    if isinstance(old, _Masked) and isinstance(new, _Masked):
+        if len(old.ids) == len(new.ids):
+            yield from zip(old.ids, new.ids, strict=True)
+    elif isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() & new.keys()):
+            yield from _pairs(old[name], new[name])
+    elif isinstance(old, list) and isinstance(new, list):
+        for one, other in zip(old, new, strict=False):
+            yield from _pairs(one, other)
+
+
+def _ids(value: object) -> Iterable[str]:
+    match value:
+        case _Masked():
+            yield from value.ids
+        case dict():
+            for name in sorted(value):
+                yield from _ids(value[name])
+        case list():
+            for item in value:
+                yield from _ids(item)
 
 
 def fingerprint(rules: Rules) -> bytes:
@@ -100,12 +164,12 @@ def literal_digest(target: bytes, body: bytes) -> bytes:
 def request_form(head: RequestHead, body: bytes, *, role: str, rules: Rules) -> Form:
     """The form of a request, or of the handshake of a connection (then with the offered subprotocols)."""
     path = path_of(head.target)
+    walk = _Walk()
     # Without a body its type says nothing, and clients differ in whether they send it.
     media = media_type(head.headers).decode("latin-1") if body else ""
-    walk = _Walk()
     plain: dict[str, Plain] = {
         "method": head.method.decode("latin-1"),
-        "path": path,
+        "path": walk.secrets(path),
         "query": _query(head.target.partition(b"?")[2], walk),
         "media_type": media,
         "body": _body(body, media, head.headers, walk),
@@ -119,18 +183,33 @@ def request_form(head: RequestHead, body: bytes, *, role: str, rules: Rules) -> 
 def message_form(message: Message, *, role: str, path: str, rules: Rules) -> Form:
     """The form of a WebSocket message. ``path`` is the connection's, as `path_of` gives it."""
     plain: dict[str, Plain] = {"opcode": message.opcode.name.lower()}
+    said = None
     if message.opcode is Opcode.TEXT:
-        plain["message"] = _text_body(message.data, _Walk())
+        value = _read(message.data)
+        said = correlated(value)
+        plain["message"] = _plain(value, message.data, _Walk())
     else:
         plain["message"] = _raw(message.data)
-    return _form(plain, rules.places(role, path))
+    if said is not None:
+        _blank_number(plain, said)
+    return _form(plain, rules.places(role, path), said)
 
 
-def _form(plain: dict[str, Plain], volatile: tuple[Place, ...]) -> Form:
+def _form(plain: dict[str, Plain], volatile: tuple[Place, ...], said: Correlated | None = None) -> Form:
     for place in volatile:
         _blank(plain, place)
     packed = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
-    return Form(plain=plain, digest=blake2b(packed, digest_size=16).digest())
+    return Form(plain=plain, digest=blake2b(packed, digest_size=16).digest(), correlated=said)
+
+
+def _blank_number(plain: dict[str, Plain], said: Correlated) -> None:
+    message = plain["message"]
+    if not said.at and isinstance(message, dict) and isinstance(message.get("prefix"), str):
+        message["prefix"] = str(message["prefix"]).removesuffix(said.number) + "<number>"
+    else:
+        for name in said.at[:-1]:
+            message = message[name]  # type: ignore[index,call-overload]
+        message[said.at[-1]] = "<number>"  # type: ignore[index,call-overload]
 
 
 def _blank(value: Plain, place: Place) -> None:
@@ -157,9 +236,11 @@ def _raw(data: bytes) -> str:
 
 def _query(raw: bytes, walk: _Walk) -> Plain:
     pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=None)
+    volatile = next((names for mark, names in _NONCES.items() if any(name == mark for name, _ in pairs)), ())
     query: dict[str, list[str]] = {}
     for name, value in pairs:
-        query.setdefault(name, []).append(walk.plain_text(value, name))
+        text = "<time>" if name in volatile else walk.plain_text(value, name, parameter=True)
+        query.setdefault(name, []).append(text)
     return {name: values[0] if len(values) == 1 else list(values) for name, values in query.items()}
 
 
@@ -176,14 +257,23 @@ def _body(body: bytes, media: str, headers: Headers, walk: _Walk) -> Plain:
 
 
 def _text_body(data: bytes, walk: _Walk) -> Plain:
+    return _plain(_read(data), data, walk)
+
+
+def _read(data: bytes) -> object:
+    """JSON as values, other text as text, None for what is neither."""
     if data[:1] in b'{["' or data.lstrip()[:1] in (b"{", b"["):
-        try:
-            return walk.value(orjson.loads(data), "", 0)
-        except (orjson.JSONDecodeError, _TooDeep):
-            pass
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return orjson.loads(data)
+    with contextlib.suppress(UnicodeDecodeError):
+        return data.decode("utf-8")
+    return None
+
+
+def _plain(value: object, data: bytes, walk: _Walk) -> Plain:
     try:
-        return walk.text(data.decode("utf-8"), "", 0)
-    except (UnicodeDecodeError, _TooDeep):
+        return _raw(data) if value is None else walk.value(value, "", 0)
+    except _TooDeep:
         return _raw(data)
 
 
@@ -227,11 +317,17 @@ class _Walk:
                 return {_NESTED: nested, "prefix": prefix} if prefix else {_NESTED: nested}
         return self.plain_text(text, name)
 
-    def plain_text(self, text: str, name: str) -> str:
+    def plain_text(self, text: str, name: str, *, parameter: bool = False) -> str:
         """A string that is not looked into."""
-        text = self._secrets.mask(text, name)
+        text = self._secrets.mask(text, name, parameter=parameter)
         shape = shape_of(text, name)
-        return f"<{shape}>" if shape else text
+        if shape == "id":
+            return _masked("<id>", (text,))
+        return f"<{shape}>" if shape else _without_ids(text)
+
+    def secrets(self, text: str) -> str:
+        """A text in which secrets stand by their class, and everything else literally."""
+        return self._secrets.mask(text, "")
 
     def subprotocol(self, item: bytes) -> str:
         """One offered subprotocol; tokens by class."""

@@ -8,10 +8,22 @@ from dataclasses import dataclass
 from gp_replay.core.canonical import Form, path_of, request_form
 from gp_replay.core.matching import Difference, Refusal, differences
 from gp_replay.core.model import Piece, Protocol, RequestHead, Side, StreamEntry
-from gp_replay.core.script import Cue, Script
+from gp_replay.core.script import Script
 from gp_replay.errors import CassetteCorrupt
 
-__all__ = ["Recorded", "Request", "beyond", "mismatch", "no_match", "rule_for"]
+__all__ = [
+    "Recorded",
+    "Request",
+    "ambiguous",
+    "beyond",
+    "mismatch",
+    "no_match",
+    "other_ids",
+    "other_owner",
+    "rule_for",
+    "stall",
+    "taken",
+]
 
 _COMPARED = 50
 """Recordings compared for the nearest one; a miss is answered in milliseconds even from a huge cassette."""
@@ -29,6 +41,7 @@ class Request:
         body: joined.
         owner: read from its token, or None.
         hosts: ``X-Forwarded-Host`` and ``Host``, lower case, the stronger first.
+        base: what this client puts before the role's paths, without a scheme: ``127.0.0.1:8080/llm``; "" not known.
     """
 
     protocol: Protocol
@@ -37,6 +50,7 @@ class Request:
     body: bytes = b""
     owner: str | None = None
     hosts: tuple[str, ...] = ()
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,20 +77,24 @@ class Recorded:
         return request_form(head, body, role=self.entry.role, rules=self.script.rules)
 
 
-def no_match(request: Request, recorded: Sequence[Recorded]) -> Refusal:
-    """Nothing recorded has this form: names the nearest recording."""
+def no_match(request: Request, near: Sequence[Recorded], recorded: Sequence[Recorded]) -> Refusal:
+    """Nothing recorded has this form: names the nearest recording.
+
+    Args:
+        request: what was asked.
+        near: the recordings of its path and protocol.
+        recorded: all there are, in case none is near.
+    """
     what = f"{request.head.method.decode('latin-1')} {path_of(request.head.target)}"
-    same = [item for item in recorded if item.entry.protocol is request.protocol and item.entry.method]
-    if request.role is not None:
-        same = [item for item in same if item.entry.role == request.role]
-    if not same:
-        kind = "WebSocket connections" if request.protocol is Protocol.WEBSOCKET else "HTTP exchanges"
-        whose = f" of role {request.role}" if request.role else ""
-        return _refusal("no-match", f"{what}: no {kind}{whose} were recorded", hint=_seen(recorded))
-    path, method = path_of(request.head.target), request.head.method
-    close = [item for item in same if path_of(item.entry.target) == path]
-    close = [item for item in close if item.entry.method == method] or close
+    close = [item for item in near if item.entry.method == request.head.method] or list(near)
     if not close:
+        same = [item for item in recorded if item.entry.protocol is request.protocol and item.entry.method]
+        if request.role is not None:
+            same = [item for item in same if item.entry.role == request.role]
+        if not same:
+            kind = "WebSocket connections" if request.protocol is Protocol.WEBSOCKET else "HTTP exchanges"
+            whose = f" of role {request.role}" if request.role else ""
+            return _refusal("no-match", f"{what}: no {kind}{whose} were recorded", hint=_seen(recorded))
         return _refusal("no-match", f"{what}: nothing was recorded at this path", hint=_seen(same))
     nearest, found = _nearest(request, close)
     return _refusal(
@@ -84,14 +102,93 @@ def no_match(request: Request, recorded: Sequence[Recorded]) -> Refusal:
         f"{what}: no recording has this {'handshake' if request.protocol is Protocol.WEBSOCKET else 'request'}",
         nearest=nearest.label,
         differences=found[:5],
-        rule=rule_for(found, role=nearest.entry.role, path=path),
+        rule=rule_for(found, role=nearest.entry.role, path=path_of(request.head.target)),
         hint="if the difference does not matter, put the rule into the cassette's .toml; else record this request",
     )
 
 
-def mismatch(cue: Cue, live: Form, *, label: str, role: str, path: str) -> Refusal:
+def other_owner(what: str, owners: Sequence[str | None], owner: str | None) -> Refusal:
+    """It was recorded, for somebody else."""
+    names = ", ".join(name or "(nobody)" for name in owners)
+    return _refusal(
+        "owner",
+        f"{what}: recorded for {names}, asked for by {owner or 'a client without a token that names it'}",
+        hint="send a token whose sub is a recorded owner; or --owners bind, for users nobody recorded",
+    )
+
+
+def other_ids(what: str, recorded: Recorded, live: Form) -> Refusal:
+    """Only ids differ: those that it was given before are not the ones it says now."""
+    old, new = recorded.form(), live
+    found = tuple(
+        Difference(place=f"id {number}", recorded=before, live=now)
+        for number, (before, now) in enumerate(zip(old.ids, new.ids, strict=False), 1)
+        if before != now
+    )
+    return _refusal(
+        "ids",
+        f"{what}: says other ids than it was given",
+        nearest=recorded.label,
+        differences=found[:5],
+        hint="ids that the replay gave this client must come back as they were given",
+    )
+
+
+def ambiguous(
+    labels: Sequence[str], heads: Sequence[RequestHead], names: Sequence[bytes], cues: Sequence[Form]
+) -> Refusal:
+    """Several recordings part before the client has said which is its own: names what would decide.
+
+    Args:
+        labels: of the recordings.
+        heads: their handshakes.
+        names: headers that differ among them.
+        cues: their first client messages, where they have any.
+    """
+    found: tuple[Difference, ...] = ()
+    if names:
+        values = [
+            ", ".join(f"{value.decode('latin-1')}" for key, value in head.headers if key.lower() == names[0])
+            for head in heads
+        ]
+        name = names[0].decode("latin-1")
+        found = (
+            Difference(place=f"header {name}", recorded=" or ".join(map(repr, values[:3])), live="(something else)"),
+        )
+        hint = f"send the header {name} as the recorded client did; or record with a token per user"
+    elif len(cues) > 1 and (parted := differences(cues[0], cues[1], most=1)):
+        found = (
+            Difference(
+                place=parted[0].place, recorded=f"{parted[0].recorded} or {parted[0].live}", live="(not said yet)"
+            ),
+        )
+        hint = f"let the client speak first: {parted[0].place} decides; or record with a token per user"
+    else:
+        hint = "record with a token per user, another path or subprotocol, or let the client speak first"
+    return Refusal(
+        kind="ambiguous",
+        reason=f"{' and '.join(labels[:3])} part before the client has said which",
+        close_code=4404,
+        nearest=labels[0],
+        differences=found,
+        hint=hint,
+    )
+
+
+def mismatch(recorded: Form, live: Form, *, label: str, role: str, path: str) -> Refusal:
     """A client message is not what the recording has next."""
-    found = differences(cue.form, live) if cue.form else ()
+    found = differences(recorded, live)
+    if not found and recorded.ids != live.ids:
+        pairs = zip(recorded.ids, live.ids, strict=False)
+        found = tuple(Difference(place="id", recorded=old, live=new) for old, new in pairs if old != new)[:5]
+        return Refusal(
+            kind="mismatch",
+            reason=f"message says other ids than {label} was given",
+            close_code=4409,
+            nearest=label,
+            differences=found,
+            hint="ids that the replay gave this client must come back as they were given",
+        )
     where = f" at {found[0].place}" if found else ""
     return Refusal(
         kind="mismatch",
@@ -112,6 +209,28 @@ def beyond(label: str) -> Refusal:
         close_code=4404,
         nearest=label,
         hint="record the longer conversation",
+    )
+
+
+def stall(label: str, *, whose: str, patience_us: int) -> Refusal:
+    """What the recording has next was not said, for too long. ``whose`` is client or server."""
+    return Refusal(
+        kind="stall",
+        reason=f"waited {patience_us / 1_000_000:g} s for the {whose}'s message, as in {label}",
+        close_code=4408,
+        nearest=label,
+        hint=f"the recorded {whose} said something here that this one does not",
+    )
+
+
+def taken(label: str) -> Refusal:
+    """The only recording left was claimed by another client."""
+    return Refusal(
+        kind="used-up",
+        reason=f"{label} was taken by another client meanwhile",
+        close_code=4410,
+        nearest=label,
+        hint="record as many connections as there are clients",
     )
 
 

@@ -5,8 +5,8 @@ Every lookup costs the same however much was recorded. When nothing answers, `ex
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gp_replay.core.canonical import Form, Plain
@@ -67,15 +67,15 @@ class Refusal:
 
 @dataclass(slots=True)
 class _Slot:
-    """All recordings with one form, protocol, role and owner: unclaimed ones in recorded order."""
+    """All recordings with one form, protocol, role and owner, in recorded order; claimed ones leave from the front."""
 
-    waiting: list[int] = field(default_factory=list)
-    by_literal: dict[bytes, list[int]] = field(default_factory=dict)
-    used: int = 0
+    waiting: deque[int] = field(default_factory=deque)
+    by_literal: dict[bytes, deque[int]] = field(default_factory=dict)
+    all: list[int] = field(default_factory=list)
 
 
 class Shelf:
-    """Unclaimed recordings, to be taken in O(log n).
+    """Unclaimed recordings. Finding the one that answers costs the same however many there are.
 
     A recording is known by its number: recorded order over all cassettes of a play state.
     """
@@ -99,12 +99,13 @@ class Shelf:
         return number not in self._claimed
 
     def put(self, number: int, *, protocol: Protocol, key: bytes, role: str, owner: str | None) -> None:
-        """Adds a recording. ``key`` is what `gp_replay.core.canonical.request_key` gives."""
+        """Adds a recording, in recorded order. ``key`` is what `gp_replay.core.canonical.request_key` gives."""
         form, literal = (protocol, key[:_DIGEST]), key[_DIGEST:]
         self._place[number] = (form, (role, owner), literal)
         slot = self._slots.setdefault(form, {}).setdefault((role, owner), _Slot())
-        heapq.heappush(slot.waiting, number)
-        heapq.heappush(slot.by_literal.setdefault(literal, []), number)
+        slot.waiting.append(number)
+        slot.by_literal.setdefault(literal, deque()).append(number)
+        slot.all.append(number)
 
     def roles(self, *, protocol: Protocol, key: bytes) -> list[str]:
         """Roles that have this form at all, used or not."""
@@ -115,23 +116,30 @@ class Shelf:
         slots = self._slots.get((protocol, key[:_DIGEST]), {})
         return sorted({owner for slot_role, owner in slots if slot_role == role}, key=lambda owner: owner or "")
 
-    def candidates(self, *, protocol: Protocol, key: bytes, role: str, owner: str | None) -> list[int]:
-        """Unclaimed recordings this client may have: its own first, then nobody's, each in recorded order."""
+    def _own(self, protocol: Protocol, key: bytes, role: str, owners: Iterable[str | None]) -> list[_Slot]:
         slots = self._slots.get((protocol, key[:_DIGEST]), {})
-        own = [slots[role, name] for name in dict.fromkeys((owner, None)) if (role, name) in slots]
-        return [number for slot in own for number in sorted(slot.waiting) if number not in self._claimed]
+        return [slots[role, name] for name in dict.fromkeys(owners) if (role, name) in slots]
 
-    def take(self, *, protocol: Protocol, key: bytes, role: str, owner: str | None) -> int | None:
-        """Claims the recording that answers: literally equal before merely canonical, own before nobody's."""
-        slots = self._slots.get((protocol, key[:_DIGEST]), {})
-        own = [slots[role, name] for name in dict.fromkeys((owner, None)) if (role, name) in slots]
-        for heap in (*(slot.by_literal.get(key[_DIGEST:], []) for slot in own), *(slot.waiting for slot in own)):
-            while heap and heap[0] in self._claimed:
-                heapq.heappop(heap)
-            if heap:
-                self.claim(heap[0])
-                return heapq.heappop(heap)
-        return None
+    def candidates(
+        self, *, protocol: Protocol, key: bytes, role: str, owners: Iterable[str | None]
+    ) -> Iterator[tuple[int, bool]]:
+        """Unclaimed recordings this client may have, best first, and whether they are literally equal.
+
+        Literally equal before merely canonical, those of the first owner before those of the next, each in recorded
+        order. Claim the one you take before asking for another.
+        """
+        own = self._own(protocol, key, role, owners)
+        literal = [slot.by_literal[key[_DIGEST:]] for slot in own if key[_DIGEST:] in slot.by_literal]
+        for queue, same in (*((queue, True) for queue in literal), *((slot.waiting, False) for slot in own)):
+            while queue and queue[0] in self._claimed:
+                queue.popleft()
+            for number in queue:
+                if number not in self._claimed:
+                    yield number, same
+
+    def all_of(self, *, protocol: Protocol, key: bytes, role: str, owners: Iterable[str | None]) -> list[int]:
+        """The recordings of this form and these owners, claimed or not, in recorded order."""
+        return sorted(number for slot in self._own(protocol, key, role, owners) for number in slot.all)
 
     def claim(self, number: int) -> bool:
         """Claims one recording; False when it was claimed before."""
@@ -147,9 +155,13 @@ class Shelf:
         self._claimed.discard(number)
         form, key, literal = self._place[number]
         slot = self._slots[form][key]
-        for heap in (slot.waiting, slot.by_literal[literal]):
-            if number not in heap:
-                heapq.heappush(heap, number)
+        for queue in (slot.waiting, slot.by_literal[literal]):
+            if number not in queue:
+                queue.appendleft(number)
+                if len(queue) > 1 and queue[1] < number:
+                    ordered = sorted(queue)
+                    queue.clear()
+                    queue.extend(ordered)
 
 
 def differences(recorded: Form, live: Form, *, most: int = 5) -> tuple[Difference, ...]:

@@ -7,9 +7,11 @@ Rules of a conversation::
     open ───► refused          no candidate agrees with the request (kind says why)
     open ───► claimed          one candidate is left, or all that are left are canonically equal: the first in order
     open ───► pending          several are left: only what they share is said; a cue narrows them
-    a step   is due its distance after its gate opened (or after the step before), and never before that step
-    a cue    may come in any order and early; the gate opens when all cues before the step have been heard
-    no cue   of any candidate agrees: mismatch; none is awaited any more: beyond
+    a step   is due its distance after its gate opened (or after the step before in its lane), and never before that
+    a cue    may come in any order and early; a gate opens when all that it waits for was heard
+    no cue   of any candidate agrees: mismatch; none is awaited any more: beyond. Where we play the client, the live
+             server may say what it likes: its messages stand for recorded ones of their kind
+    ambient  messages are no cues; ours come on their period, in real time
     stall    the awaited cue was due, by the recording, longer than the patience ago
     all candidates can speak and would say different things: ambiguous
     the last step said: over; where the other part ended the recorded conversation, it may stay as long as it likes
@@ -22,19 +24,26 @@ from collections.abc import Sequence
 
 from gp_replay.core import explain
 from gp_replay.core.acts import Action, Claim, Open, Outcome, Over, Pending, Refuse, Send, Tally
-from gp_replay.core.canonical import literal_digest, path_of, request_form
-from gp_replay.core.explain import Recorded, Request
-from gp_replay.core.matching import Refusal, Shelf
-from gp_replay.core.model import Close, End, Event, Gone, Protocol, Side
+from gp_replay.core.ambient import Ambient, ambient_of
+from gp_replay.core.authority import OwnAddress
+from gp_replay.core.canonical import Form, message_form, path_of
+from gp_replay.core.choosing import Choice, Chooser
+from gp_replay.core.copies import Copies
+from gp_replay.core.evidence import differing_headers
+from gp_replay.core.explain import Request
+from gp_replay.core.hearing import Hearing
+from gp_replay.core.matching import Refusal
+from gp_replay.core.model import Close, End, Event, Gone, Message, Protocol, ResponseHead, Side
 from gp_replay.core.openings import Openings
 from gp_replay.core.playing import Candidate, Playing
-from gp_replay.core.rules import Rules
-from gp_replay.core.script import Script, Step, StreamScript, identity
-from gp_replay.core.timing import Pace
+from gp_replay.core.script import Script, Step
+from gp_replay.core.speaking import Speaker
+from gp_replay.core.terms import Terms
 
-__all__ = ["PATIENCE_US", "Player"]
+__all__ = ["Player"]
 
-PATIENCE_US = 10_000_000
+_MAX_MISSED = 10_000
+"""Refusals kept; a client that asks for ever must not fill the memory."""
 
 
 class Player:
@@ -42,40 +51,27 @@ class Player:
 
     Args:
         scripts: compiled cassettes with the names to call them by.
-        pace: how recorded distances become live ones.
-        patience_us: how long to wait for a cue beyond its recorded distance.
+        terms: how they are played.
     """
 
-    def __init__(
-        self, scripts: Sequence[tuple[str, Script]], *, pace: Pace | None = None, patience_us: int = PATIENCE_US
-    ) -> None:
-        self._pace = pace or Pace()
-        self._patience_us = patience_us
-        self._recorded: list[Recorded] = []
-        self._shelf = Shelf()
+    def __init__(self, scripts: Sequence[tuple[str, Script]], terms: Terms | None = None) -> None:
+        self._terms = terms or Terms()
+        self._chooser = Chooser(scripts, self._terms)
+        copies = Copies()
+        self._hearing = Hearing(self._chooser.bindings, copies)
+        self._speaker = Speaker(self._terms.started_us if self._terms.rebase else None, copies)
         self._playing: dict[int, Playing] = {}
         self._wakes: list[tuple[int, int]] = []
         self._served: dict[int, bool] = {}
         self._missed: list[Refusal] = []
-        # Recordings that several clients are choosing among; each leaves when it is claimed.
-        self._compiled: dict[int, StreamScript] = {}
-        self._urls: dict[str, str] = {}
-        self._rules: dict[str, Rules] = {}
-        ours: list[Recorded] = []
-        for name, script in scripts:
-            for role in script.cassette.header.roles:
-                self._urls.setdefault(role.name, role.url)
-            for entry in script.entries:
-                recorded = Recorded(number=len(self._recorded), cassette=name, script=script, entry=entry)
-                self._recorded.append(recorded)
-                self._rules.setdefault(entry.role, script.rules)
-                if script.cast[entry.role] is Side.CLIENT:
-                    ours.append(recorded)
-                elif key := script.key(entry):
-                    self._shelf.put(
-                        recorded.number, protocol=entry.protocol, key=key, role=entry.role, owner=entry.owner
-                    )
-        self._openings = Openings(self._recorded, ours)
+        self._behind: dict[int, list[Playing]] = {}
+        self._openings = Openings(self._chooser.recorded, self._chooser.ours)
+
+    @property
+    def driving(self) -> bool:
+        """Whether our client parts still have something to do, or wait for something."""
+        ours = any(playing.lead.script.part is Side.CLIENT for playing in self._playing.values())
+        return ours or bool(self._openings.waiting)
 
     def start(self, now_us: int) -> None:
         """Begins: the streams our client parts open are due from now on. Without such parts it does nothing."""
@@ -84,13 +80,20 @@ class Player:
     @property
     def tally(self) -> Tally:
         """What was done so far."""
-        labels = [recorded.label for recorded in self._recorded]
+        labels = [recorded.label for recorded in self._chooser.recorded]
+        unopened = sorted(recorded.number for recorded in self._chooser.ours if recorded.number not in self._served)
         return Tally(
             served=tuple(labels[number] for number in sorted(self._served)),
             unfinished=tuple(labels[number] for number in sorted(self._served) if not self._served[number]),
             missed=tuple(self._missed),
-            unplayed=tuple(labels[number] for number in self._shelf.unclaimed),
+            unplayed=tuple(labels[number] for number in sorted([*self._chooser.unclaimed, *unopened])),
+            repeated=tuple((labels[number], times) for number, times in sorted(self._chooser.repeats.items())),
         )
+
+    @property
+    def bound(self) -> int:
+        """How many ids are bound."""
+        return len(self._chooser.bindings)
 
     def open(self, now_us: int, live: int, request: Request) -> Outcome:
         """A live request is there, whole; or a handshake.
@@ -104,16 +107,24 @@ class Player:
             `Claim` or `Pending`, after which `tick` says the first steps; or a `Refusal`, which leaves nothing
             behind.
         """
-        outcome = self._choose(now_us, live, request)
-        if isinstance(outcome, Refusal):
-            self._missed.append(outcome)
-        else:
-            self._wake(self._playing[live], now_us)
-        return outcome
+        choice = self._chooser.choose(now_us, request)
+        if isinstance(choice, Refusal):
+            self.refuse(choice)
+            return choice
+        playing = self._begin(now_us, live, request, choice)
+        if isinstance(playing, Refusal):
+            self.refuse(playing)
+            return playing
+        self._wake(playing, now_us)
+        lead = playing.lead
+        if playing.claimed:
+            return Claim(label=lead.recorded.label, script=lead.script)
+        return Pending(cassette=lead.recorded.cassette, lead=lead.script)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Counts a refusal that the caller found by itself (a message too large, bytes that are no message)."""
-        self._missed.append(refusal)
+        """Counts a refusal, also one that the caller found by itself (bytes that are no message)."""
+        if len(self._missed) < _MAX_MISSED:
+            self._missed.append(refusal)
 
     def receive(self, now_us: int, live: int, event: Event) -> list[Action]:
         """The other part said something on a stream.
@@ -121,7 +132,8 @@ class Player:
         Args:
             now_us: the time.
             live: of an open stream.
-            event: a `Message` or `Close`; also `ResponseHead` and `End` where we play the client. Others are no cues.
+            event: a `Message` or `Close`; also `ResponseHead`, `Piece` and `End` where we play the client. Others are
+                no cues.
 
         Returns:
             Actions for any live stream, in order. Empty for a stream that is unknown.
@@ -129,6 +141,10 @@ class Player:
         playing = self._playing.get(live)
         if playing is None or playing.deaf:
             return []
+        ambient = ambient_of(event, playing.lead.script.head.target)
+        if ambient is not None:
+            pong = playing.lead.script.pong
+            return [Send(live=live, event=pong)] if ambient is Ambient.PING and pong is not None else []
         playing.last_us = now_us
         if isinstance(event, Close):
             return self._hear_close(playing, event, now_us)
@@ -138,14 +154,15 @@ class Player:
     def leave(self, now_us: int, live: int) -> None:
         """The live side is gone. A recording of which nothing was said is free again."""
         playing = self._playing.pop(live, None)
-        if playing is None or not playing.claimed:
+        if playing is None or not playing.claimed or playing.again:
             return
-        lead = playing.candidates[0]
-        if playing.position == 0 and not playing.over:
-            self._shelf.release(lead.recorded.number)
+        lead = playing.lead
+        if playing.said == 0 and not playing.over and lead.script.steps:
+            self._chooser.release(lead)
             self._served.pop(lead.recorded.number, None)
         else:
-            self._served[lead.recorded.number] = playing.position == len(lead.script.steps)
+            self._served[lead.recorded.number] = playing.said >= len(lead.script.steps)
+            self._has_ended(playing, now_us)
 
     def tick(self, now_us: int) -> list[Action]:
         """Everything that is due at ``now_us``."""
@@ -173,206 +190,184 @@ class Player:
             heapq.heappop(self._wakes)
         return None
 
-    # Choosing
+    # Opening
 
-    def _choose(self, now_us: int, live: int, request: Request) -> Outcome:
-        keys: dict[str, bytes] = {}
-        literal = literal_digest(request.head.target, request.body)
-        for role in [request.role] if request.role is not None else list(self._rules):
-            if role in self._rules:
-                form = request_form(request.head, request.body, role=role, rules=self._rules[role])
-                keys[role] = form.digest + literal
-        known = [role for role, key in keys.items() if role in self._shelf.roles(protocol=request.protocol, key=key)]
-        if len(known) > 1:
-            known = [role for role in known if _host_of(self._urls[role]) in request.hosts] or known
-        if not known:
-            return explain.no_match(request, self._recorded)
-        if len(known) > 1:
-            return Refusal(
-                kind="ambiguous",
-                reason=f"{path_of(request.head.target)}: roles {' and '.join(known)} could both answer",
-                close_code=4404,
-                hint=f"ask for /{known[0]}{path_of(request.head.target)}, or send X-Forwarded-Host",
-            )
-        role, key = known[0], keys[known[0]]
-        if request.protocol is Protocol.HTTP:
-            number = self._shelf.take(protocol=request.protocol, key=key, role=role, owner=request.owner)
-            numbers = [] if number is None else [number]
-        else:
-            numbers = self._shelf.candidates(protocol=request.protocol, key=key, role=role, owner=request.owner)
-        if not numbers:
-            return self._none_left(request, role, key)
-        return self._begin(now_us, live, request, numbers)
-
-    def _none_left(self, request: Request, role: str, key: bytes) -> Refusal:
-        what = f"{request.head.method.decode('latin-1')} {path_of(request.head.target)}"
-        owners = self._shelf.owners(protocol=request.protocol, key=key, role=role)
-        if request.owner not in owners and None not in owners:
-            names = ", ".join(owner for owner in owners[:5] if owner)
-            return Refusal(
-                kind="owner",
-                reason=f"{what}: recorded for {names}, asked by {request.owner or 'nobody (no token)'}",
-                close_code=4404,
-                hint="send a token whose sub is a recorded owner",
-            )
-        return Refusal(
-            kind="used-up",
-            reason=f"{what}: every recording of it was used",
-            close_code=4410,
-            hint="record as many as the test makes; or start a new replay for each test",
+    def _begin(self, now_us: int, live: int, request: Request, choice: Choice) -> Playing | Refusal:
+        label = choice.candidates[0].recorded.label
+        playing = Playing(
+            live=live,
+            candidates=choice.candidates,
+            last_us=now_us,
+            owner=request.owner,
+            path=path_of(request.head.target),
+            again=choice.again,
+            behind=choice.behind,
         )
-
-    def _begin(self, now_us: int, live: int, request: Request, numbers: list[int]) -> Outcome:
-        candidates: list[Candidate] = []
-        problem = ""
-        for number in numbers:
-            recorded = self._recorded[number]
-            script = self._compiled.get(number) or recorded.script.stream(recorded.entry)
-            if len(numbers) > 1:
-                self._compiled[number] = script
-            if script.problem:
-                problem = f"{recorded.label} cannot be played: {script.problem}"
-                continue
-            heard = bytearray(len(script.cues))
-            heard[:1] = b"\1" if heard else b""
-            opened_us = [now_us] * (1 + sum(heard[:1]))
-            candidates.append(Candidate(recorded=recorded, script=script, heard=heard, opened_us=opened_us))
-        if not candidates:
-            return Refusal(kind="unplayable", reason=problem, close_code=4404, hint="record it again")
-        playing = Playing(live=live, candidates=candidates, last_us=now_us, path=path_of(request.head.target))
+        if request.protocol is Protocol.HTTP:
+            self._claimed(playing, now_us)
+        else:
+            self._settle(playing, now_us)
+            if not playing.candidates:
+                return explain.taken(label)
+        lead = playing.lead
+        if request.base:
+            url = self._chooser.url(lead.recorded.entry.role)
+            playing.address = OwnAddress(lead.script.head, url, request.base)
+        if request.protocol is Protocol.HTTP:
+            lead.script = self._speaker.answer(lead, address=playing.address)
+        for number in playing.behind:
+            self._behind.setdefault(number, []).append(playing)
         self._playing[live] = playing
-        playing.claimed = request.protocol is Protocol.HTTP
-        self._settle(playing)
-        lead = playing.candidates[0]
-        if playing.claimed:
-            return Claim(label=lead.recorded.label, script=lead.script)
-        return Pending(cassette=lead.recorded.cassette, lead=lead.script)
+        return playing
 
-    def _settle(self, playing: Playing) -> None:
+    def _settle(self, playing: Playing, now_us: int) -> None:
         """Claims the first candidate once those left are canonically equal."""
-        while not playing.claimed and len({item.script.digest for item in playing.candidates}) == 1:
-            if self._shelf.claim(playing.candidates[0].recorded.number):
-                playing.claimed = True
-            else:
-                del playing.candidates[0]
-        if playing.claimed:
-            del playing.candidates[1:]
-            self._compiled.pop(playing.candidates[0].recorded.number, None)
-            playing.bind()
-            self._served.setdefault(playing.candidates[0].recorded.number, False)
+        if playing.claimed or len({item.script.digest for item in playing.candidates}) != 1:
+            return
+        if self._chooser.settle(playing.candidates, playing.owner):
+            self._claimed(playing, now_us)
+
+    def _claimed(self, playing: Playing, now_us: int) -> None:
+        playing.claimed = True
+        playing.start_lanes()
+        recorded = playing.lead.recorded
+        self._speaker.begin(recorded, now_us)
+        if not playing.again:
+            self._served.setdefault(recorded.number, False)
+        for waiting in self._behind.pop(recorded.number, ()):
+            waiting.behind.discard(recorded.number)
+            if not waiting.behind:
+                waiting.lead.opened_us[-1] = max(now_us, waiting.lead.opened_us[-1])
+                self._wake(waiting, now_us)
 
     # Playing
 
     def _hear(self, playing: Playing, event: Event, now_us: int) -> Refusal | None:
-        lead = playing.candidates[0]
-        digest, form = identity(event, lead.recorded.entry, playing.path, lead.recorded.script.rules)
-        agreeing = [item for item in playing.candidates if item.hear(digest, now_us) is not None]
-        if not agreeing:
-            awaited = [
-                cue
-                for heard, cue in zip(lead.heard, lead.script.cues, strict=True)
-                if not heard and cue.form is not None
-            ]
-            if not awaited or form is None:
-                return explain.beyond(lead.recorded.label)
-            return explain.mismatch(
-                awaited[0], form, label=lead.recorded.label, role=lead.recorded.entry.role, path=playing.path
-            )
-        playing.candidates = agreeing
-        self._settle(playing)
-        return None if playing.candidates else _taken(lead.recorded.label)
+        if playing.lead.script.part is Side.CLIENT:
+            self._hearing.from_server(playing, event, now_us)
+            return None
+        label = playing.lead.recorded.label
+        refusal = self._hearing.from_client(playing, event, now_us)
+        if refusal is None:
+            self._settle(playing, now_us)
+        return refusal if playing.candidates else explain.taken(label)
 
     def _advance(self, playing: Playing, now_us: int) -> list[Action]:
-        actions = self._say_due(playing, now_us)
-        lead = playing.candidates[0] if playing.candidates else None
-        if playing.over and lead is not None and lead.gate == len(lead.script.cues):
-            self._openings.ended(lead.recorded.number)
-            self._open_ready(now_us)
+        actions = self._beat(playing, now_us)
+        if not playing.over:
+            actions += self._say_due(playing, now_us)
+        if playing.over and playing.candidates and playing.lead.gate == len(playing.lead.script.cues):
+            self._has_ended(playing, now_us)
+        if playing.beats_us is not None and not playing.deaf:
+            self._wake(playing, min(playing.beats_us, playing.wakes_us or playing.beats_us))
         return actions
+
+    def _beat(self, playing: Playing, now_us: int) -> list[Action]:
+        """Our heartbeat is due: it comes on its period in real time, whatever the pace."""
+        beat = playing.lead.script.beat if playing.candidates else None
+        if beat is None or playing.beats_us is None or playing.deaf or now_us < playing.beats_us:
+            return []
+        playing.beats_us = now_us + beat.period_us
+        return [Send(live=playing.live, event=beat.event)]
 
     def _say_due(self, playing: Playing, now_us: int) -> list[Action]:
         actions: list[Action] = []
         while not playing.over:
             if not playing.claimed:
-                lead = playing.candidates[0]
-                playing.candidates = [item for item in playing.candidates if self._shelf.is_free(item.recorded.number)]
-                self._settle(playing)
+                label = playing.lead.recorded.label
+                playing.candidates = [item for item in playing.candidates if self._chooser.is_free(item)]
+                self._settle(playing, now_us)
                 if not playing.candidates:
-                    return actions + self._refuse(playing, _taken(lead.recorded.label))
-            step = self._shared_step(playing)
-            if isinstance(step, Refusal):
-                return actions + self._refuse(playing, step)
-            if step is None:
-                if not self._finished(playing):
+                    return actions + self._refuse(playing, explain.taken(label))
+            found = None if playing.behind else self._next(playing)
+            if isinstance(found, Refusal):
+                return actions + self._refuse(playing, found)
+            if found is None:
+                if playing.claimed and not playing.lead.script.steps:
+                    return actions  # held without an answer until its client gave up: so it is again
+                if not playing.finished:
                     return actions + self._wait(playing, now_us)
                 playing.over = True
                 return actions + self._end(playing)
-            due_us = self._due(playing, step)
+            due_us, step = found
             if due_us > now_us:
                 self._wake(playing, due_us)
                 return actions
-            playing.due_us = due_us
-            playing.position += 1
-            playing.last_us = now_us
-            actions.append(Send(live=playing.live, event=playing.bindings.apply(step.event)))
-            if not playing.claimed:
-                playing.told.append(step.event)
+            actions.append(Send(live=playing.live, event=self._say(playing, step, due_us, now_us)))
         return actions
+
+    def _next(self, playing: Playing) -> tuple[int, Step] | Refusal | None:
+        """What is said next, and when it is due; None while a cue is awaited or nothing is left."""
+        if playing.claimed:
+            due = [(self._due(playing, step), number, step) for number, step in playing.ready()]
+            first = min(due, key=lambda item: item[:2], default=None)
+            return None if first is None else (first[0], first[2])
+        step = self._shared_step(playing)
+        if step is None or isinstance(step, Refusal):
+            return step
+        return self._due(playing, step), step
+
+    def _say(self, playing: Playing, step: Step, due_us: int, now_us: int) -> Event:
+        playing.saying(step, due_us)
+        playing.last_us = now_us
+        lead = playing.lead
+        if lead.script.entry.protocol is Protocol.HTTP:
+            return step.event  # rewritten as a whole when it was chosen or opened
+        if lead.script.part is Side.CLIENT:
+            self._hearing.turn_over(playing, step, playing.spoke)
+            playing.spoke = step
+        event = self._speaker.message(lead, step, address=playing.address)
+        if isinstance(event, ResponseHead) and event.status == 101 and lead.script.beat is not None:
+            playing.beats_us = now_us + lead.script.beat.period_us
+        if not playing.claimed:
+            for other in playing.candidates[1:]:
+                self._hearing.told(other, other.script.steps[playing.said - 1], event)
+        return event
 
     def _shared_step(self, playing: Playing) -> Step | Refusal | None:
         """The step all candidates would say next; None while a cue is awaited or nothing is left."""
-        steps = [item.next_step(playing.position) for item in playing.candidates]
-        ready = [step for step, item in zip(steps, playing.candidates, strict=True) if step and step.cues <= item.gate]
-        if len(ready) < len(steps):
-            return None
-        if len({step.digest for step in ready}) > 1:
-            labels = " and ".join(item.recorded.label for item in playing.candidates[:3])
-            return Refusal(
-                kind="ambiguous",
-                reason=f"{labels} part before the client has said which",
-                close_code=4404,
-                nearest=playing.candidates[0].recorded.label,
-                hint="record with a token per user, another path or subprotocol, or let the client speak first",
-            )
-        return ready[0]
+        ready = playing.shared()
+        if len({step.digest for step in ready}) <= 1:
+            return ready[0] if ready else None
+        heads = [item.script.head for item in playing.candidates]
+        return explain.ambiguous(
+            [item.recorded.label for item in playing.candidates],
+            heads,
+            differing_headers(heads),
+            [form for item in playing.candidates if (form := _first_message(item)) is not None],
+        )
 
     def _due(self, playing: Playing, step: Step) -> int:
-        delay_us = self._pace.delay_us(step.after_us)
+        delay_us = self._terms.pace.delay_us(step.after_us)
+        before_us = playing.due_us[step.lane] if step.lane < len(playing.due_us) else 0
         if step.follows_step:
-            return playing.due_us + delay_us
-        return max(playing.candidates[0].opened_us[step.cues] + delay_us, playing.due_us)
-
-    def _finished(self, playing: Playing) -> bool:
-        return all(item.next_step(playing.position) is None for item in playing.candidates)
+            return before_us + delay_us
+        return max(playing.lead.gate_us(step) + delay_us, before_us)
 
     def _wait(self, playing: Playing, now_us: int) -> list[Action]:
         """A cue is awaited: refuses once patience is over, else wakes up then."""
-        lead = playing.candidates[0]
-        awaited = next((cue for heard, cue in zip(lead.heard, lead.script.cues, strict=True) if not heard), None)
-        if awaited is None or isinstance(awaited.event, Close):
-            return []  # all that is missing is a farewell, and nobody has to go
-        deadline_us = playing.last_us + awaited.after_us + self._patience_us
+        lead = playing.lead
+        awaited = lead.awaited()
+        if playing.behind or awaited is None or isinstance(awaited.event, Close):
+            return []  # others have to come first, or all that is missing is a farewell and nobody has to go
+        deadline_us = playing.last_us + awaited.after_us + self._terms.patience_us
         if now_us < deadline_us:
             self._wake(playing, deadline_us)
             return []
-        refusal = Refusal(
-            kind="stall",
-            reason=f"waited {self._patience_us / 1_000_000:g} s for the client's message, as in {lead.recorded.label}",
-            close_code=4408,
-            nearest=lead.recorded.label,
-            hint="the recorded client said something here that this one does not",
-        )
+        whose = "client" if lead.script.part is Side.SERVER else "server"
+        refusal = explain.stall(lead.recorded.label, whose=whose, patience_us=self._terms.patience_us)
         return self._refuse(playing, refusal)
 
     def _hear_close(self, playing: Playing, close: Close, now_us: int) -> list[Action]:
         """The other part closes. In time, the recorded farewell follows; early, it is all that still follows."""
-        lead = playing.candidates[0]
+        lead = playing.lead
         number = lead.hear_close(now_us) if playing.claimed else None
-        step = lead.next_step(playing.position)
+        rest = [step for _, step in self._unsaid(playing)]
+        step = rest[0] if rest else None
         if number is not None and lead.gate > number and (step is None or step.cues > number):
             return self._advance(playing, now_us)
-        said = any(isinstance(step.event, Close) for step in lead.script.steps[: playing.position])
-        rest = lead.script.steps[playing.position :]
+        left = {id(step) for step in rest}
+        said = any(isinstance(step.event, Close) for step in lead.script.steps if id(step) not in left)
         playing.over = playing.deaf = True
         actions: list[Action] = []
         if not said:
@@ -381,34 +376,52 @@ class Player:
             actions.append(Send(live=playing.live, event=event or own))
         return [*actions, Over(live=playing.live, whole=True)]
 
+    def _unsaid(self, playing: Playing) -> list[tuple[int, Step]]:
+        steps = playing.lead.script.steps
+        if not playing.claimed:
+            return list(enumerate(steps))[playing.said :]
+        numbers = [
+            number for lane, at in zip(playing.lead.script.lanes, playing.at, strict=True) for number in lane[at:]
+        ]
+        return [(number, steps[number]) for number in sorted(numbers)]
+
     def _end(self, playing: Playing) -> list[Action]:
-        lead = playing.candidates[0]
-        self._served[lead.recorded.number] = True
+        lead = playing.lead
+        if not playing.again:
+            self._served[lead.recorded.number] = True
         if lead.script.entry.protocol is Protocol.HTTP:
             return [Over(live=playing.live, whole=lead.script.entry.complete)]
         # Where the recorded server said no farewell, the client ended it, and this one may stay as long as it likes.
         farewell = any(isinstance(step.event, Close | Gone | End) for step in lead.script.steps)
+        if farewell:
+            playing.beats_us = None
         return [Over(live=playing.live, whole=True)] if farewell else []
 
-    # Opening
+    # Our clients
 
     def _open_ready(self, now_us: int) -> None:
         for live, after_us in self._openings.ready():
-            heapq.heappush(self._wakes, (now_us + self._pace.delay_us(after_us), live))
+            heapq.heappush(self._wakes, (now_us + self._terms.pace.delay_us(after_us), live))
+
+    def _has_ended(self, playing: Playing, now_us: int) -> None:
+        self._openings.ended(playing.lead.recorded.number)
+        self._open_ready(now_us)
 
     def _open_ours(self, live: int, now_us: int) -> list[Action]:
         recorded = self._openings.waiting.pop(live)
         script = recorded.script.stream(recorded.entry)
-        candidate = Candidate(recorded=recorded, script=script, heard=bytearray(len(script.cues)), opened_us=[now_us])
-        playing = Playing(
-            live=live, candidates=[candidate], last_us=now_us, claimed=True, path=path_of(script.head.target)
-        )
+        bindings = self._chooser.bindings
+        candidate = Candidate.begin(recorded, script, bindings=bindings, now_us=now_us, heard=0)
+        playing = Playing(live=live, candidates=[candidate], last_us=now_us, path=path_of(script.head.target))
+        self._claimed(playing, now_us)
+        if script.entry.protocol is Protocol.HTTP:
+            candidate.script = self._speaker.answer(candidate, address=None)
         self._playing[live] = playing
-        return [Open(live=live, script=script), *self._advance(playing, now_us)]
+        return [Open(live=live, script=candidate.script), *self._advance(playing, now_us)]
 
     def _refuse(self, playing: Playing, refusal: Refusal) -> list[Action]:
         playing.over = playing.deaf = True
-        self._missed.append(refusal)
+        self.refuse(refusal)
         return [Refuse(live=playing.live, refusal=refusal)]
 
     def _wake(self, playing: Playing, at_us: int) -> None:
@@ -417,16 +430,9 @@ class Player:
             heapq.heappush(self._wakes, (at_us, playing.live))
 
 
-def _taken(label: str) -> Refusal:
-    return Refusal(
-        kind="used-up",
-        reason=f"{label} was taken by another client meanwhile",
-        close_code=4410,
-        nearest=label,
-        hint="record as many connections as there are clients",
-    )
-
-
-def _host_of(url: str) -> str:
-    authority = url.partition("://")[2].partition("/")[0]
-    return authority.lower()
+def _first_message(item: Candidate) -> Form | None:
+    event = next((cue.event for cue in item.script.cues if isinstance(cue.event, Message)), None)
+    if event is None:
+        return None
+    entry = item.recorded.entry
+    return message_form(event, role=entry.role, path=path_of(entry.target), rules=item.recorded.script.rules)

@@ -1,16 +1,25 @@
-"""How far one live stream is in what is played to it: the player's memory of it."""
+"""How far one live stream is in what is played to it: the player's memory of it.
+
+Steps of a lane are said in order. Which of them is next, over all lanes, is what is due first, and of two due at the
+same time the one that was recorded first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gp_replay.core.authority import OwnAddress
 from gp_replay.core.bindings import Bindings
+from gp_replay.core.cuts import Cut, cuts_of
 from gp_replay.core.explain import Recorded
-from gp_replay.core.model import Close, Event
+from gp_replay.core.http1 import media_type
+from gp_replay.core.model import Close, Message, Piece, Protocol, ResponseHead
 from gp_replay.core.script import Cue, Step, StreamScript
 
 __all__ = ["Candidate", "Playing"]
+
+_UNHEARD = -1
 
 
 @dataclass(slots=True)
@@ -19,40 +28,104 @@ class Candidate:
 
     Attributes:
         recorded, script: which.
-        heard: a byte for each cue, 1 once it was heard.
+        bindings: ids, as far as this recording is the right one.
+        heard_us: when each cue was heard, -1 for those that were not.
         opened_us: when the first so many cues had all been heard, by that number; [0] is when the stream opened.
+        numbers: of the live side's requests, by their recorded ones.
     """
 
     recorded: Recorded
     script: StreamScript
-    heard: bytearray
+    bindings: Bindings
+    heard_us: list[int]
     opened_us: list[int]
+    numbers: dict[str, str] = field(default_factory=dict)
+    _cuts: Mapping[int, Sequence[Cut]] | None = None
 
-    def hear(self, digest: bytes, now_us: int) -> int | None:
-        """Marks the first unheard cue with this digest; its number, or None."""
-        return self._mark(lambda cue: cue.digest == digest, now_us)
-
-    def hear_close(self, now_us: int) -> int | None:
-        """Marks the other part's farewell, whatever code it gives; its number, or None."""
-        return self._mark(lambda cue: isinstance(cue.event, Close), now_us)
-
-    def _mark(self, agrees: Callable[[Cue], bool], now_us: int) -> int | None:
-        for number, cue in enumerate(self.script.cues):
-            if not self.heard[number] and agrees(cue):
-                self.heard[number] = 1
-                while self.gate < len(self.heard) and self.heard[self.gate]:
-                    self.opened_us.append(now_us)
-                return number
-        return None
+    @classmethod
+    def begin(
+        cls, recorded: Recorded, script: StreamScript, *, bindings: Bindings, now_us: int, heard: int
+    ) -> Candidate:
+        """A candidate of a stream that opens now, with its first ``heard`` cues heard."""
+        heard = min(heard, len(script.cues))
+        return cls(
+            recorded=recorded,
+            script=script,
+            bindings=bindings,
+            heard_us=[now_us] * heard + [_UNHEARD] * (len(script.cues) - heard),
+            opened_us=[now_us] * (1 + heard),
+        )
 
     @property
     def gate(self) -> int:
         """How many cues from the start have all been heard."""
         return len(self.opened_us) - 1
 
-    def next_step(self, position: int) -> Step | None:
-        """The step at a position; None behind the last one."""
-        return self.script.steps[position] if position < len(self.script.steps) else None
+    def cuts(self) -> Mapping[int, Sequence[Cut]]:
+        """The ids that are cut by deltas in what we say: by step of a connection, by piece of an answer."""
+        if self._cuts is None:
+            steps = [step.event for step in self.script.steps]
+            heads = [event for event in steps if isinstance(event, ResponseHead)]
+            if self.script.entry.protocol is Protocol.HTTP:
+                streams = any(b"event-stream" in media_type(head.headers) for head in heads)
+                pieces = [event.data for event in steps if isinstance(event, Piece)]
+                self._cuts = cuts_of(pieces, event_stream=True) if streams else {}
+            else:
+                texts = [event.data if isinstance(event, Message) else b"" for event in steps]
+                self._cuts = cuts_of(texts, event_stream=False)
+        return self._cuts
+
+    def unheard(self, *, digest: bytes, number: str = "") -> list[int]:
+        """Numbers of the cues with this digest that were not heard yet; of a reply only those to its request."""
+        cues = self.script.cues
+        return [
+            at
+            for at in range(self.gate, len(cues))
+            if self.heard_us[at] < 0 and cues[at].digest == digest and (not number or cues[at].number == number)
+        ]
+
+    def of_kind(self, kind: str) -> int | None:
+        """The cue that a message of this kind stands for to a client: the first unheard one, else the last heard."""
+        cues = self.script.cues
+        last: int | None = None
+        for at, cue in enumerate(cues):
+            if cue.kind == kind:
+                if self.heard_us[at] < 0:
+                    return at
+                last = at
+        return last
+
+    def mark(self, at: int, now_us: int) -> None:
+        """The cue was heard."""
+        if self.heard_us[at] >= 0:
+            return
+        self.heard_us[at] = now_us
+        while self.gate < len(self.heard_us) and self.heard_us[self.gate] >= 0:
+            self.opened_us.append(now_us)
+
+    def hear_close(self, now_us: int) -> int | None:
+        """Marks the other part's farewell, whatever code it gives; its number, or None."""
+        for at, cue in enumerate(self.script.cues):
+            if self.heard_us[at] < 0 and isinstance(cue.event, Close):
+                self.mark(at, now_us)
+                return at
+        return None
+
+    def awaited(self) -> Cue | None:
+        """The first cue that was not heard."""
+        return next((cue for at, cue in zip(self.heard_us, self.script.cues, strict=True) if at < 0), None)
+
+    def is_open(self, step: Step) -> bool:
+        """Whether its gate is."""
+        if step.only is None:
+            return step.cues <= self.gate
+        return all(self.heard_us[cue] >= 0 for cue in step.only)
+
+    def gate_us(self, step: Step) -> int:
+        """When its gate opened."""
+        if step.only is None:
+            return self.opened_us[step.cues]
+        return max((self.heard_us[cue] for cue in step.only), default=self.opened_us[0])
 
 
 @dataclass(slots=True)
@@ -63,32 +136,79 @@ class Playing:
         live: its number.
         candidates: the recordings left; one, once it is claimed.
         last_us: when either side last said something.
+        owner: of the live request.
+        path: of the live request.
         claimed: its recording is chosen and nobody else's.
-        position: of the next step.
-        due_us: when the last step was due.
+        again: its recording was played before; it is not claimed by this stream.
+        said: how many steps were said.
+        at: of each lane, the place of its next step in it.
+        due_us: of each lane, when its last step was due.
         over: the last step was said, or it was refused.
         deaf: it was refused or has ended early: what is still heard means nothing.
         wakes_us: when it next needs `Player.tick`, or None.
-        path: of its request.
-        told: what was said while several recordings were left.
-        bindings: ids that stand for recorded ones here.
+        beats_us: when the next heartbeat is due, or None.
+        behind: recordings that must be claimed before anything is said.
+        address: our own, to this client.
+        heard: what we heard since we last spoke, where we play a client.
+        spoke: the step we last said, where we play a client.
     """
 
     live: int
     candidates: list[Candidate]
     last_us: int
+    owner: str | None = None
+    path: str = ""
     claimed: bool = False
-    position: int = 0
-    due_us: int = 0
+    again: bool = False
+    said: int = 0
+    at: list[int] = field(default_factory=list)
+    due_us: list[int] = field(default_factory=list)
     over: bool = False
     deaf: bool = False
     wakes_us: int | None = None
-    path: str = field(default="")
-    told: list[Event] = field(default_factory=list)
-    bindings: Bindings = field(default_factory=Bindings)
+    beats_us: int | None = None
+    behind: set[int] = field(default_factory=set)
+    address: OwnAddress | None = None
+    heard: list[bytes] = field(default_factory=list)
+    spoke: Step | None = None
 
-    def bind(self) -> None:
-        """The recording is chosen: its ids give way to those that were told before."""
-        for step, said in zip(self.candidates[0].script.steps, self.told, strict=False):
-            self.bindings.learn(recorded=step.event, said=said)
-        self.told.clear()
+    @property
+    def lead(self) -> Candidate:
+        """The first recording left."""
+        return self.candidates[0]
+
+    def start_lanes(self) -> None:
+        """The recording is chosen: from here on each of its lanes goes its own way."""
+        lanes = self.lead.script.lanes
+        last_us = self.due_us[0] if self.due_us else 0
+        self.at = [sum(1 for step in lane if step < self.said) for lane in lanes]
+        self.due_us = [last_us] * len(lanes)
+
+    def ready(self) -> list[tuple[int, Step]]:
+        """The next step of each lane whose gate is open, with its number; only once the recording is chosen."""
+        script = self.lead.script
+        return [
+            (lane[at], script.steps[lane[at]])
+            for lane, at in zip(script.lanes, self.at, strict=True)
+            if at < len(lane) and self.lead.is_open(script.steps[lane[at]])
+        ]
+
+    def shared(self) -> list[Step]:
+        """The next step of every candidate; nothing while one of them has none, or waits for a cue."""
+        steps = [item.script.steps[self.said] for item in self.candidates if self.said < len(item.script.steps)]
+        ready = [step for step, item in zip(steps, self.candidates, strict=False) if item.is_open(step)]
+        return ready if len(ready) == len(self.candidates) else []
+
+    def saying(self, step: Step, due_us: int) -> None:
+        """A step is said now."""
+        self.said += 1
+        if self.claimed:
+            self.at[step.lane] += 1
+            self.due_us[step.lane] = due_us
+        else:
+            self.due_us = [due_us]
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left to say."""
+        return all(self.said >= len(item.script.steps) for item in self.candidates)

@@ -6,6 +6,10 @@
     at = "body.metadata.trace"      # a place, see `gp_replay.core.places`
     role = "llm"                    # optional: only there
     path = "/v1/chat/*"             # optional: only on these paths; * stands for anything
+
+    [[repeat]]                      # requests whose last answer is given again, however often they come
+    role = "llm"                    # both optional, as above
+    path = "/v1/models"
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from hashlib import blake2b
 from gp_replay.core.places import Place, format_place, parse_place
 from gp_replay.errors import UsageError
 
-__all__ = ["Rules", "Volatile"]
+__all__ = ["Repeat", "Rules", "Volatile"]
 
 _KEYS = frozenset({"at", "role", "path"})
 
@@ -33,10 +37,26 @@ class Volatile:
 
     def applies(self, role: str, path: str) -> bool:
         """Whether it counts for a request or connection of this role and path."""
-        if self.role and self.role != role:
-            return False
-        pattern = "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", self.path))
-        return not self.path or re.fullmatch(pattern, path, re.DOTALL) is not None
+        return _applies(self.role, self.path, role, path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """Requests that are answered again by their last recording ("" is everywhere)."""
+
+    role: str = ""
+    path: str = ""
+
+    def applies(self, role: str, path: str) -> bool:
+        """Whether it counts for a request of this role and path."""
+        return _applies(self.role, self.path, role, path)
+
+
+def _applies(only_role: str, only_path: str, role: str, path: str) -> bool:
+    if only_role and only_role != role:
+        return False
+    pattern = "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", only_path))
+    return not only_path or re.fullmatch(pattern, path, re.DOTALL) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +64,15 @@ class Rules:
     """All rules of a cassette. Without any, shapes alone decide what is volatile."""
 
     volatile: tuple[Volatile, ...] = ()
+    repeat: tuple[Repeat, ...] = ()
 
     def places(self, role: str, path: str) -> tuple[Place, ...]:
         """Volatile places of a request or connection."""
         return tuple(rule.at for rule in self.volatile if rule.applies(role, path))
+
+    def repeats(self, role: str, path: str) -> bool:
+        """Whether requests of this role and path are answered again by their last recording."""
+        return any(rule.applies(role, path) for rule in self.repeat)
 
     @property
     def fingerprint(self) -> bytes:
@@ -66,26 +91,44 @@ class Rules:
         Raises:
             UsageError: an unknown key, a wrong type, or a text that is not a place.
         """
-        unknown = sorted(plain.keys() - {"volatile"})
+        unknown = sorted(plain.keys() - {"volatile", "repeat"})
         if unknown:
-            raise UsageError(f"{source}: unknown key {unknown[0]!r}", hint="[[volatile]] is what rules hold")
-        entries = plain.get("volatile", [])
-        if not isinstance(entries, list):
-            raise UsageError(f"{source}: volatile is a list of tables, written [[volatile]]")
-        return cls(volatile=tuple(_volatile(entry, f"{source}: volatile[{n}]") for n, entry in enumerate(entries)))
+            hint = "[[volatile]] and [[repeat]] are what rules hold"
+            raise UsageError(f"{source}: unknown key {unknown[0]!r}", hint=hint)
+        for name in ("volatile", "repeat"):
+            if not isinstance(plain.get(name, []), list):
+                raise UsageError(f"{source}: {name} is a list of tables, written [[{name}]]")
+        volatile, repeat = plain.get("volatile", []), plain.get("repeat", [])
+        assert isinstance(volatile, list)
+        assert isinstance(repeat, list)
+        return cls(
+            volatile=tuple(_volatile(entry, f"{source}: volatile[{n}]") for n, entry in enumerate(volatile)),
+            repeat=tuple(_repeat(entry, f"{source}: repeat[{n}]") for n, entry in enumerate(repeat)),
+        )
 
     def __add__(self, other: Rules) -> Rules:
-        return Rules(volatile=self.volatile + other.volatile)
+        return Rules(volatile=self.volatile + other.volatile, repeat=self.repeat + other.repeat)
 
 
-def _volatile(entry: object, where: str) -> Volatile:
+def _texts(entry: object, where: str, keys: frozenset[str], *, hint: str) -> dict[str, str]:
     if not isinstance(entry, Mapping):
         raise UsageError(f"{where} is not a table")
     texts = {str(key): value for key, value in entry.items()}
-    wrong = sorted(key for key, value in texts.items() if key not in _KEYS or not isinstance(value, str))
-    if wrong or "at" not in texts:
-        hint = "at, role and path are strings, and at is needed"
-        raise UsageError(f"{where}: {wrong[0] if wrong else 'at'}", hint=hint)
+    wrong = sorted(key for key, value in texts.items() if key not in keys or not isinstance(value, str))
+    if wrong:
+        raise UsageError(f"{where}: {wrong[0]}", hint=hint)
+    return texts
+
+
+def _repeat(entry: object, where: str) -> Repeat:
+    return Repeat(**_texts(entry, where, _KEYS - {"at"}, hint="role and path are strings"))
+
+
+def _volatile(entry: object, where: str) -> Volatile:
+    hint = "at, role and path are strings, and at is needed"
+    texts = _texts(entry, where, _KEYS, hint=hint)
+    if "at" not in texts:
+        raise UsageError(f"{where}: at", hint=hint)
     try:
         at = parse_place(texts["at"])
     except UsageError as error:

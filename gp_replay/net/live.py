@@ -224,6 +224,7 @@ class LiveClient(asyncio.Protocol):
             body=body,
             owner=owner_of(head),
             hosts=tuple(requested_hosts(line.headers)),
+            base=_base(line, target),
         )
         handshake = HandshakeRenderer(live=head) if websocket else None
         stage = self._stage
@@ -407,3 +408,11 @@ class LiveClient(asyncio.Protocol):
             return
         self._await_head()
         self._resume_soon()
+
+
+def _base(line: RequestLine, target: bytes) -> str:
+    """What this client puts before the role's paths."""
+    host = header_value(line.headers, b"host") or b""
+    own = origin_form(line.target)
+    prefix = own[: len(own) - len(target)] if own.endswith(target) else b""
+    return (host + prefix.rstrip(b"/")).decode("latin-1") if host else ""

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from gp_replay.core.acts import Tally
-from gp_replay.core.player import PATIENCE_US
 from gp_replay.core.script import Script
-from gp_replay.core.timing import Pace
+from gp_replay.core.terms import Terms
 from gp_replay.net.live import LiveClient
 from gp_replay.net.passing import Passing
 from gp_replay.net.sockets import Address, listen, url_of
@@ -24,12 +23,12 @@ class ReplayServer:
         self,
         scripts: Sequence[tuple[str, Script]],
         *,
-        pace: Pace | None = None,
-        patience_us: int = PATIENCE_US,
+        terms: Terms | None = None,
         log: Callable[[str], None] | None = None,
         passing: Passing | None = None,
+        stage: Stage | None = None,
     ) -> None:
-        self._stage = Stage(scripts, pace=pace, patience_us=patience_us, log=log)
+        self._stage = stage or Stage(scripts, terms=terms, log=log)
         self._servers: list[asyncio.Server] = []
         self._clients: set[LiveClient] = set()
         self._passing = passing

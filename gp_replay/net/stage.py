@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from gp_replay.core.acts import Action
+from gp_replay.core.acts import Action, Open
 from gp_replay.core.matching import Refusal
-from gp_replay.core.player import PATIENCE_US, Player
+from gp_replay.core.player import Player
 from gp_replay.core.script import Script
-from gp_replay.core.timing import Pace
-from gp_replay.net.clock import Clock
+from gp_replay.core.terms import Terms
+from gp_replay.net.clock import Clock, utc_seconds
 from gp_replay.report.plain_text import printable
 
 __all__ = ["Actor", "Stage"]
@@ -36,28 +37,29 @@ class Stage:
 
     Args:
         scripts: names and scripts, in recorded order.
-        pace: of the replay.
-        patience_us: how long a conversation waits for its client beyond what was recorded.
+        terms: how they are played.
         log: gets a text for each refusal and problem; default prints it to stderr.
 
     Attributes:
         player, clock: of this play state.
         roles: that are served.
         log: as given.
+        opener: makes the connection for a stream that we open, where we play a client's part.
     """
 
     def __init__(
         self,
         scripts: Sequence[tuple[str, Script]],
         *,
-        pace: Pace | None = None,
-        patience_us: int = PATIENCE_US,
+        terms: Terms | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
-        self.player = Player(scripts, pace=pace, patience_us=patience_us)
+        terms = terms or Terms()
+        self.player = Player(scripts, replace(terms, started_us=utc_seconds() * 1_000_000))
         self.clock = Clock()
         self.roles = {role for _, script in scripts for role in script.cast}
         self.log = log or (lambda text: print(text, file=sys.stderr))
+        self.opener: Callable[[Open], Actor] | None = None
         self._live: dict[int, Actor] = {}
         self._numbers = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -96,6 +98,8 @@ class Stage:
         while actions:
             touched: dict[Actor, None] = {}
             for action in actions:
+                if isinstance(action, Open) and self.opener is not None:
+                    self._live[action.live] = self.opener(action)
                 actor = self._live.get(action.live)
                 if actor is not None:
                     touched[actor] = None
@@ -111,6 +115,11 @@ class Stage:
         except Exception as error:  # what one recording holds must not stop what others get
             self.log(printable(f"a connection was dropped, its recording cannot be rendered: {error!r}"))
             actor.drop()
+
+    def start(self) -> None:
+        """Our clients, if there are any, begin."""
+        self.player.start(self.clock.now_us())
+        self.poll()
 
     def poll(self) -> None:
         """Does what is due."""

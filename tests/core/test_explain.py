@@ -9,8 +9,10 @@ from dialogue import CLIENT, ask, cassette, chat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gp_replay.core.explain import Recorded, Request, beyond, no_match, rule_for
-from gp_replay.core.matching import Difference
+from gp_replay.core.canonical import path_of
+from gp_replay.core.explain import Recorded, Request, beyond, rule_for
+from gp_replay.core.explain import no_match as explain_no_match
+from gp_replay.core.matching import Difference, Refusal
 from gp_replay.core.model import Protocol, RequestHead
 from gp_replay.core.places import format_place
 from gp_replay.core.rules import Rules
@@ -41,6 +43,17 @@ def asked(
         headers=((b"Content-Type", b"application/json"),),
     )
     return Request(protocol=protocol, role=role, head=head, body=body.encode())
+
+
+def no_match(request: Request, recorded: list[Recorded]) -> Refusal:
+    near = [
+        item
+        for item in recorded
+        if item.entry.protocol is request.protocol
+        and path_of(item.entry.target) == path_of(request.head.target)
+        and request.role in (None, item.entry.role)
+    ]
+    return explain_no_match(request, near, recorded)
 
 
 def test_the_nearest_recording_is_the_one_with_the_fewest_differences() -> None:

@@ -14,7 +14,11 @@ FORM, OTHER = b"f" * 16, b"g" * 16
 
 
 def take(shelf: Shelf, literal: bytes = b"l" * 8, owner: str | None = None, form: bytes = FORM) -> int | None:
-    return shelf.take(protocol=HTTP, key=form + literal, role="llm", owner=owner)
+    found = shelf.candidates(protocol=HTTP, key=form + literal, role="llm", owners=(owner, None))
+    number = next((number for number, _ in found), None)
+    if number is not None:
+        assert shelf.claim(number)
+    return number
 
 
 def shelf_of(*recordings: tuple[bytes, bytes, str | None]) -> Shelf:
@@ -27,6 +31,8 @@ def shelf_of(*recordings: tuple[bytes, bytes, str | None]) -> Shelf:
 def test_literally_equal_comes_before_recorded_order() -> None:
     shelf = shelf_of((FORM, b"a", None), (FORM, b"b", None), (FORM, b"c", None))
     assert take(shelf, b"b" * 8) == 1
+    found = shelf.candidates(protocol=HTTP, key=FORM + b"a" * 8, role="llm", owners=(None,))
+    assert list(found)[:2] == [(0, True), (0, False)]
     assert take(shelf, b"b" * 8) == 0
     assert take(shelf, b"b" * 8) == 2
     assert take(shelf, b"b" * 8) is None
@@ -56,7 +62,8 @@ def test_a_claim_is_given_once() -> None:
     assert shelf.claim(0)
     assert not shelf.claim(0)
     assert not shelf.is_free(0)
-    assert shelf.candidates(protocol=HTTP, key=FORM, role="llm", owner=None) == []
+    assert list(shelf.candidates(protocol=HTTP, key=FORM, role="llm", owners=(None,))) == []
+    assert shelf.all_of(protocol=HTTP, key=FORM, role="llm", owners=(None,)) == [0]
 
 
 def test_roles_and_owners_are_known_even_when_used_up() -> None:

@@ -26,6 +26,7 @@ from gp_replay.core.model import (
 from gp_replay.core.player import Player
 from gp_replay.core.rules import Rules
 from gp_replay.core.script import compile, server_cast
+from gp_replay.core.terms import Terms
 from gp_replay.core.timing import Pace
 
 
@@ -34,7 +35,7 @@ class Stage:
 
     def __init__(self, tape: MemoryCassette, *, pace: Pace | None = None, patience_ms: int = 1000) -> None:
         script = compile(tape, server_cast(tape), Rules())
-        self.player = Player([("tape", script)], pace=pace, patience_us=patience_ms * 1000)
+        self.player = Player([("tape", script)], Terms(pace=pace or Pace(), patience_us=patience_ms * 1000))
         self.now_us = 0
         self.lives = 0
 
@@ -269,17 +270,17 @@ def test_an_aborted_answer_is_aborted_again() -> None:
 
 def test_equal_requests_are_answered_in_recorded_order_and_then_refused() -> None:
     tape = cassette(
-        ask(1, "GET", "/poll", answer=[(1, "first")]),
-        ask(2, "GET", "/poll", answer=[(1, "second")], at=10),
+        ask(1, "POST", "/poll", answer=[(1, "first")]),
+        ask(2, "POST", "/poll", answer=[(1, "second")], at=10),
     )
     stage = Stage(tape, pace=Pace(factor=0))
     labels = [
         outcome.label
-        for outcome in (stage.ask("GET", "/poll"), stage.ask("GET", "/poll"))
+        for outcome in (stage.ask("POST", "/poll"), stage.ask("POST", "/poll"))
         if isinstance(outcome, Claim)
     ]
     assert labels == ["tape#1", "tape#2"]
-    refused = stage.ask("GET", "/poll")
+    refused = stage.ask("POST", "/poll")
     assert isinstance(refused, Refusal)
     assert (refused.kind, refused.close_code) == ("used-up", 4410)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gp_replay.core.shapes import is_id, is_time_number, is_time_text, shape_of
+from gp_replay.core.shapes import embedded_ids, ids_in, is_id, is_time_number, is_time_text, shape_of
 
 IDS = (
     "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
@@ -16,6 +16,9 @@ IDS = (
     "thread_abc123",
     "req_run_step_4f5g6h",
     "Zx81kQp0Lm42RtY7",
+    "call-af8ed632-2074-4b5f-b719-7aa47250d3c6-0",
+    "function-call-3225422447732038294",
+    "resp_" + "bGl0ZWxsbTpjdXN0b21fbGxt" * 9 + "==",
 )
 CONTENT = (
     "",
@@ -35,7 +38,7 @@ CONTENT = (
     "gpt4turbopreview16k",
     "the quick brown fox",
     "São Paulo 1234567890",
-    "call_" + "a1" * 200,
+    "call_" + "a1" * 300,
 )
 TIMES = (
     "2026-11-25T10:00:00Z",
@@ -107,3 +110,17 @@ def test_words_are_never_an_id(words: list[str], between: str) -> None:
 @given(st.text(), st.text())
 def test_any_text_has_one_of_three_shapes(text: str, name: str) -> None:
     assert shape_of(text, name) in ("id", "time", "")
+
+
+def test_only_what_nothing_else_looks_like_is_an_id_within_text() -> None:
+    text = "Order ord-x call_a1b2c3d4 of f81d4fae-7dec-11d0-a765-00a0c91e6bf6, model gpt-4o-mini-2024-07-18 Zx81kQp0Lm42RtY7"
+    assert [text[start:end] for start, end in embedded_ids(text)] == [
+        "call_a1b2c3d4",
+        "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+    ]
+
+
+def test_ids_are_found_in_raw_text_once_and_in_order_however_deep() -> None:
+    raw = rb'{"id":"Zx81kQp0Lm42RtY7","a":"{\"b\":\"call_a1b2c3d4\"}","c":"see call_a1b2c3d4","type":"message_delta"}'
+    assert ids_in(raw) == [b"Zx81kQp0Lm42RtY7", b"call_a1b2c3d4"]
+    assert ids_in(b"sid=Zx81kQp0Lm42RtY7&t=1") == [b"Zx81kQp0Lm42RtY7"]

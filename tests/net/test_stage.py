@@ -13,6 +13,7 @@ from gp_replay.core.matching import Difference, Refusal
 from gp_replay.core.model import Protocol, RequestHead
 from gp_replay.core.rules import Rules
 from gp_replay.core.script import compile
+from gp_replay.core.terms import Terms
 from gp_replay.core.timing import Pace
 from gp_replay.net.stage import Stage
 
@@ -37,7 +38,7 @@ def stage(pace: Pace, log: list[str] | None = None) -> tuple[Stage, Request]:
     tape = cassette(ask(1, "GET", "/x", answer=[(1, "a"), (30, "b")]))
     head = next(event for event in tape.events(1) if isinstance(event, RequestHead))
     script = compile(tape, {"default": SERVER}, Rules())
-    return Stage([("tape", script)], pace=pace, log=(log if log is not None else []).append), Request(
+    return Stage([("tape", script)], terms=Terms(pace=pace), log=(log if log is not None else []).append), Request(
         protocol=Protocol.HTTP, role=None, head=head
     )
 
