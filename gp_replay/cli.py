@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional, TypeVar
 
 import typer
 
-from gp_replay import __version__
+from gp_replay import __version__, cli_upkeep
+from gp_replay.console import Json, leave, print_data, say
 from gp_replay.errors import GpReplayError, UsageError
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ app = typer.Typer(
 _command: list[str] = []
 """What stood behind ``--``; set once by `main`, before the options are parsed."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-CassettePath = Annotated[Path, typer.Argument(help="A cassette (.gpr).", metavar="CASSETTE")]
 ListenOption = Annotated[
     Optional[list[str]],  # noqa: UP045  (typer reads it at run time)
     typer.Option("--listen", metavar="[ROLE=]HOST:PORT", help="Where to listen; default 127.0.0.1:0, a free port."),
@@ -68,25 +66,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _fail(error: GpReplayError) -> NoReturn:
-    _say(f"error: {error}")
+    say(f"error: {error}")
     if error.hint:
-        _say(f"\nhint: {error.hint}")
+        say(f"\nhint: {error.hint}")
     raise SystemExit(error.exit_code)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _print(lines: Iterable[str]) -> None:
-    """Prints data; a reader who has seen enough (``| head``) is no error."""
-    try:
-        for line in lines:
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still buffered must not fail when the interpreter exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version(value: bool) -> None:
@@ -154,11 +137,11 @@ def record(
         skip=skip or (),
         keep_host=host == "keep",
         redaction=RedactionRules.off() if redact == "off" else None,
-        log=_say,
+        log=say,
     )
     if redact == "off":
-        _say("warning: redaction is off; the cassette will hold secrets as they were sent")
-    _exit(_run(_record(recording, list(env or ()))))
+        say("warning: redaction is off; the cassette will hold secrets as they were sent")
+    leave(_run(_record(recording, list(env or ()))))
 
 
 async def _record(recording: Recording, env: list[str]) -> int:
@@ -168,15 +151,15 @@ async def _record(recording: Recording, env: list[str]) -> int:
     result = recording.result
     assert result is not None
     for authority in result.bypassed:
-        _say(f"warning: a redirect to {authority} led clients past the recorder; what they said there is not recorded")
+        say(f"warning: a redirect to {authority} led clients past the recorder; what they said there is not recorded")
     for line in result.unreachable:
-        _say(f"warning: {line}")
+        say(f"warning: {line}")
     if result.broken:
-        _say(f"warning: {result.broken} connection(s) were relayed but not recorded to the end; please report this")
+        say(f"warning: {result.broken} connection(s) were relayed but not recorded to the end; please report this")
     if code:
         return code
     recording.check()
-    _say(result.summary)
+    say(result.summary)
     return 1 if result.missed else 0
 
 
@@ -231,19 +214,19 @@ def replay(
         verify=not no_verify,
         on_miss=on_miss,
         upstreams={item.role: item.url for item in map(parse_upstream, upstream or ())},
-        log=_say,
+        log=say,
     )
-    _exit(_run(_replay(served, list(env or ()))))
+    leave(_run(_replay(served, list(env or ()))))
 
 
 async def _replay(served: Replay, env: list[str]) -> int:
     async with served:
         for warning in served.warnings:
-            _say(f"warning: {warning}")
+            say(f"warning: {warning}")
         code = await _serve(served, env)
         served.command_exit = code if _command else None
     receipt = served.receipt
-    _say(receipt.verdict)
+    say(receipt.verdict)
     return code or receipt.exit_code
 
 
@@ -258,110 +241,11 @@ async def _serve(service: Recording | Replay, env: list[str]) -> int:
         print(service.url, file=sys.stderr if _command else sys.stdout, flush=True)
         for role, url in service.urls.items():
             if url != service.url:
-                _say(printable(f"{role}: {url}"))
+                say(printable(f"{role}: {url}"))
         if _command:
             return await run_command(_command, variables, stopped)
         await stopped.wait()
         return 0
-
-
-def _warn_of(*paths: Path) -> None:
-    from gp_replay.upkeep import redaction_warning
-
-    for warning in filter(None, map(redaction_warning, paths)):
-        _say(f"warning: {warning}")
-
-
-def _exit(code: int) -> None:
-    if code:
-        raise typer.Exit(code)
-
-
-@app.command("list")
-def list_(
-    folder: Annotated[Path, typer.Argument(help="Where to look.", metavar="DIR")] = Path("cassettes"),
-    as_json: Json = False,
-) -> None:
-    """List cassettes: age, roles, what they hold."""
-    from gp_replay import upkeep
-
-    listing = upkeep.list_cassettes(folder)
-    _print([json.dumps(listing.plain, indent=2) if as_json else listing.text])
-    for warning in listing.warnings:
-        _say(warning)
-    _exit(listing.exit_code)
-
-
-@app.command()
-def show(
-    cassette: CassettePath,
-    stream: Annotated[
-        Optional[list[int]],  # noqa: UP045
-        typer.Option("--stream", metavar="N", help="Only this exchange or connection; may be given several times."),
-    ] = None,
-    max_bytes: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(metavar="N", min=0, help="Cut each body and message after N bytes; default shows all."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Print a cassette as stable text.
-
-    Made to be diffed: with `git config diff.gpr.textconv 'gp-replay show'` and a .gitattributes line, git does it.
-    """
-    from gp_replay import upkeep
-
-    if as_json and (stream or max_bytes is not None):
-        raise UsageError("--json shows everything; it takes neither --stream nor --max-bytes")
-    _warn_of(cassette)
-    _print(upkeep.show(cassette, streams=stream, max_bytes=max_bytes, as_json=as_json))
-
-
-@app.command()
-def diff(
-    a: Annotated[Path, typer.Argument(help="A cassette.", metavar="A")],
-    b: Annotated[Path, typer.Argument(help="Another.", metavar="B")],
-    as_json: Json = False,
-) -> None:
-    """Say what differs between two cassettes.
-
-    Exits 1 if anything does.
-    """
-    from gp_replay import upkeep
-    from gp_replay.report.diff import diff_lines, diff_plain
-
-    _warn_of(a, b)
-    found = upkeep.diff(a, b)
-    _print([json.dumps(diff_plain(found), indent=2)] if as_json else diff_lines(found))
-    _exit(0 if found.same else 1)
-
-
-@app.command()
-def convert(
-    source: Annotated[Path, typer.Argument(help="A .gpr, .yaml, .yml or .json file.", metavar="A")],
-    target: Annotated[Path, typer.Argument(help="What to write, by its suffix.", metavar="B")],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite B.")] = False,
-) -> None:
-    """Convert to YAML or JSON and back, without loss."""
-    from gp_replay import upkeep
-
-    _warn_of(source)
-    _say(f"wrote {upkeep.convert(source, target, force=force)}")
-
-
-@app.command()
-def repair(
-    part: Annotated[Path, typer.Argument(help="What a recorder that was killed left behind.", metavar="PART")],
-) -> None:
-    """Make a cassette of a cut-off recording.
-
-    Reads NAME.gpr.part, which stays, and writes NAME.gpr beside it.
-    """
-    from gp_replay.store import repair as salvage
-
-    result = salvage(part)
-    _say(f"kept {result.events} events of {result.streams} exchanges and connections, lost {result.lost_bytes} bytes")
-    print(result.path)
 
 
 @app.command()
@@ -388,9 +272,12 @@ def demo(
 
     if again is not None and (keep is not None or live_llm is not None):
         raise UsageError("--replay repeats a comparison; it takes neither --keep nor --live-llm")
-    result = _run(run_demo(keep=keep, again=again, live_llm=live_llm, say=_say))
-    _print([json.dumps(result.plain(), indent=2) if as_json else result.text()])
-    _exit(result.exit_code)
+    result = _run(run_demo(keep=keep, again=again, live_llm=live_llm, say=say))
+    print_data([json.dumps(result.plain(), indent=2) if as_json else result.text()])
+    leave(result.exit_code)
+
+
+app.add_typer(cli_upkeep.commands)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

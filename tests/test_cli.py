@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -12,26 +11,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import cli
 from dialogue import ask, cassette, chat
 from filed import write
 from wire import answering, dial, exchange, raw_server, run
 
-from gp_replay.cli import main
 from gp_replay.store import CassetteFile
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 TAPE = cassette(ask(1, "GET", "/x", answer=[(1, "recorded")], role="llm"), chat(2, "5 < hi", role="chat"))
 FETCH = "import os,sys,urllib.request as u; print(u.urlopen(os.environ['GP_REPLAY_URL']+sys.argv[1]).read().decode())"
-
-
-def cli(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """Runs a command; its exit code, stdout and stderr."""
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    out, err = capfd.readouterr()
-    assert "Traceback" not in err, err
-    code = left.value.code
-    return (code if isinstance(code, int) else 0), out, err
 
 
 @pytest.fixture
@@ -300,60 +289,6 @@ def test_an_unreachable_upstream_alone_exits_4_and_nothing_recorded_too(
         assert words in err
 
 
-def test_list_show_and_diff(tape: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = cli(capfd, "list", tmp_path)
-    assert code == 0
-    assert out.splitlines()[0].split()[:3] == ["NAME", "REVISION", "AGE"]
-    assert json.loads(cli(capfd, "list", tmp_path, "--json")[1])[0]["roles"] == ["llm", "chat"]
-    (tmp_path / "odd.gpr").write_bytes(b"x")
-    assert cli(capfd, "list", tmp_path)[0] == 3
-    first, again = cli(capfd, "show", tape)[1], cli(capfd, "show", tape)[1]
-    assert first == again
-    assert "GET /x" in first
-    assert "recorded" not in cli(capfd, "show", tape, "--stream", "2")[1].split("stream")[-1]
-    assert "left out" in cli(capfd, "show", tape, "--max-bytes", "2")[1]
-    assert json.loads(cli(capfd, "show", tape, "--json")[1])["streams"][0]["role"] == "llm"
-    assert cli(capfd, "diff", tape, tape)[0] == 0
-    other = write(tmp_path / "b.gpr", cassette(ask(1, "GET", "/x", answer=[(1, "rewritten")], role="llm")))
-    code, out, _ = cli(capfd, "diff", tape, other)
-    assert code == 1
-    assert "rewritten" in out
-    assert json.loads(cli(capfd, "diff", tape, other, "--json")[1])["same"] is False
-
-
-def test_convert_there_and_back_and_repair(tape: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for suffix in ("yaml", "json"):
-        document, back = tmp_path / f"a.{suffix}", tmp_path / f"back-{suffix}.gpr"
-        assert cli(capfd, "convert", tape, document)[0] == 0
-        assert cli(capfd, "convert", document, back)[0] == 0
-        assert cli(capfd, "convert", document, back)[0] == 2
-        assert cli(capfd, "convert", document, back, "--force")[0] == 0
-        assert cli(capfd, "diff", tape, back)[0] == 0
-        with CassetteFile.open(tape) as one, CassetteFile.open(back) as other:
-            assert one.header == other.header
-            assert [one.events(n) for n in (1, 2)] == [other.events(n) for n in (1, 2)]
-    (tmp_path / "cut.gpr.part").write_bytes(tape.read_bytes()[:-60])
-    code, out, err = cli(capfd, "repair", tmp_path / "cut.gpr.part")
-    assert (code, out.strip()) == (0, str(tmp_path / "cut.gpr"))
-    assert "kept" in err
-    assert cli(capfd, "repair", tmp_path / "cut.gpr.part")[0] == 2
-    assert cli(capfd, "repair", tmp_path / "none.gpr.part")[0] == 3
-    assert cli(capfd, "record", "--upstream", "http://a", "--out", tmp_path / "cut.gpr", "--mode", "all")[0] == 3
-
-
-@pytest.mark.parametrize(
-    ("name", "content"), [("a.yaml", "x: ["), ("a.json", "{}"), ("a.yml", "!!python/object:os.system {}")]
-)
-def test_a_document_that_is_none_exits_3(
-    name: str, content: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / name).write_text(content)
-    code, _, err = cli(capfd, "convert", tmp_path / name, tmp_path / "b.gpr")
-    assert code == 3
-    assert name in err
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-
-
 def test_the_demo_has_nothing_to_repeat_where_nothing_was_kept(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -389,10 +324,3 @@ def test_version_and_python_m(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli(capfd, "--version")[1] == f"gp-replay {__version__}\n"
     done = subprocess.run([sys.executable, "-m", "gp_replay", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"gp-replay {__version__}\n"
-
-
-def test_a_reader_who_leaves_early_is_no_error(tape: Path) -> None:
-    shell = f"{sys.executable} -m gp_replay show {tape} | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False, env={**os.environ})
-    assert done.returncode == 0
-    assert done.stderr == ""

@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from command_line import cli
 from dialogue import ask, cassette
 from filed import write
 
-from gp_replay.cli import main
 from gp_replay.store import CassetteFile
 
 FETCH = "import os,sys,urllib.request as u\nfor path in sys.argv[1:]: print(u.urlopen(os.environ['GP_REPLAY_URL']+path).read().decode())"
@@ -40,16 +40,6 @@ def upstream() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
-
-
-def cli(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """Runs a command; its exit code, stdout and stderr."""
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    out, err = capfd.readouterr()
-    assert "Traceback" not in err, err
-    code = left.value.code
-    return (code if isinstance(code, int) else 0), out, err
 
 
 def fetch(*paths: str) -> tuple[str, ...]:
