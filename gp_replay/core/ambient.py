@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
+import orjson
+
 from gp_replay.core.model import Event, Message, Opcode, Ping
 
 __all__ = ["Ambient", "Beat", "ambient_of", "beat_of"]
@@ -25,13 +27,15 @@ class Ambient(Enum):
 
 
 _NAMES = {
-    Ambient.PING: frozenset({"ping", "heartbeat", "keepalive", "keep_alive", "keep-alive", "ka"}),
-    Ambient.PONG: frozenset({"pong", "heartbeat_ack", "heartbeat_response"}),
+    Ambient.PING: frozenset({b"ping", b"heartbeat", b"keepalive", b"keep_alive", b"keep-alive", b"ka"}),
+    Ambient.PONG: frozenset({b"pong", b"heartbeat_ack", b"heartbeat_response"}),
 }
 _TEXTS = {b"ping": Ambient.PING, b"pong": Ambient.PONG}
 _ENGINE_IO = {b"2": Ambient.PING, b"3": Ambient.PONG}
 _ENGINE_IO_TARGET = re.compile(rb"[?&]EIO=\d")
-_NAMED = re.compile(rb'\{\s*"(?:type|event|op|action|kind|method)"\s*:\s*"([a-z_-]{2,20})"')
+_DISCRIMINATORS = ("type", "event", "op", "action", "kind", "method")
+_LIGHT = 40
+"""A heartbeat carries ids, times and counters; a longer text is said by somebody."""
 _MAX_BYTES = 256
 """A heartbeat is short; what is longer says something."""
 
@@ -50,11 +54,29 @@ def ambient_of(event: Event, target: bytes) -> Ambient | None:
     data = event.data.strip()
     if len(data) == 1:
         return _ENGINE_IO.get(data) if _ENGINE_IO_TARGET.search(target) else None
-    named = _NAMED.match(data)
-    if named is None:
+    if data[:1] != b"{":
         return _TEXTS.get(data.lower())
-    name = named[1].decode()
-    return next((kind for kind, names in _NAMES.items() if name in names), None)
+    lowered = data.lower()
+    if b'"' not in data or not any(name in lowered for names in _NAMES.values() for name in names):
+        return None
+    return _named(data)
+
+
+def _named(data: bytes) -> Ambient | None:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    said = {str(value[name]).lower().encode() for name in _DISCRIMINATORS if isinstance(value.get(name), str)}
+    if any(_says_something(item) for name, item in value.items() if name not in _DISCRIMINATORS):
+        return None
+    return next((kind for kind, names in _NAMES.items() if said & names), None)
+
+
+def _says_something(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) > _LIGHT or " " in value
+    return isinstance(value, dict | list) and bool(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,7 @@ class Bindings:
         self._live: dict[bytes, bytes] = {}
         self._recorded: dict[bytes, bytes] = {}
         self._given: set[bytes] = set() if parent is None else parent._given
+        self._strangers: dict[bytes, bytes] = {} if parent is None else parent._strangers
         self._changed = 0
         self._names: dict[bytes, bytes] = {}
 
@@ -154,7 +155,8 @@ class Bindings:
             known = self.live(recorded)
             if recorded == heard:
                 continue
-            if known is not None or self.live(heard) is not None or heard in self._given:
+            said = self._strangers.get(heard, heard)
+            if known is not None or self.live(heard) is not None or said in self._given:
                 return False
         return True
 
@@ -162,7 +164,7 @@ class Bindings:
         """Binds what the live side said first."""
         for recorded, heard in pairs:
             if self.live(recorded) is None and self.live(heard) is None:
-                self.bind(recorded, heard)
+                self.bind(recorded, self._strangers.get(heard, heard))
 
     def settle(self) -> None:
         """This table is the right one: what it holds is shared from now on."""
@@ -195,8 +197,12 @@ class Bindings:
         recorded = self.recorded(token[0])
         if recorded is not None:
             return recorded
-        # A recorded id that stands for something else here was never given to this client: it must not agree.
-        return token[0] if self.live(token[0]) is None else token[0] + b"0"
+        if self.live(token[0]) is None:
+            return token[0]
+        # It happens to be a recorded id, but one with another live value: it does not stand for that one.
+        stranger = Mint(b"stranger").fresh(token[0])
+        self._strangers[stranger] = token[0]
+        return stranger
 
     def _in_names(self, raw: bytes, *, back: bool) -> bytes:
         for recorded, live in {**({} if self._parent is None else self._parent._names), **self._names}.items():

@@ -39,7 +39,7 @@ __all__ = [
     "request_key",
 ]
 
-CANONICAL_VERSION = 3
+CANONICAL_VERSION = 4
 """Rises whenever the same bytes get another form; cached keys of another version are computed anew."""
 
 Plain: TypeAlias = "Mapping[str, Plain] | list[Plain] | str | int | float | bool | None"
@@ -209,7 +209,8 @@ def _blank_number(plain: dict[str, Plain], said: Correlated) -> None:
     else:
         for name in said.at[:-1]:
             message = message[name]  # type: ignore[index,call-overload]
-        message[said.at[-1]] = "<number>"  # type: ignore[index,call-overload]
+        if message[said.at[-1]] != "<id>":  # type: ignore[index,call-overload]
+            message[said.at[-1]] = "<number>"  # type: ignore[index,call-overload]
 
 
 def _blank(value: Plain, place: Place) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gp_replay.core import explain
+from gp_replay.core.authority import OwnAddress
 from gp_replay.core.bindings import Bindings, Mint
 from gp_replay.core.canonical import Form, literal_digest, paired_ids, path_of, request_form
 from gp_replay.core.evidence import by_evidence, redacted_heads
@@ -83,6 +84,7 @@ class Chooser:
         self._shelf = Shelf()
         self._owners: dict[str, str] = {}  # live to recorded
         self._compiled: dict[int, StreamScript] = {}
+        self._last: tuple[int, StreamScript] | None = None
         self._urls: dict[str, str] = {}
         self._rules: dict[str, Rules] = {}
         self._by_path: dict[tuple[Protocol, str], list[Recorded]] = {}
@@ -120,12 +122,14 @@ class Chooser:
     # Who asks
 
     def _views(self, owner: str | None) -> list[_View]:
-        if owner is None or not self._terms.bind_owners or owner in self._known:
-            taken = owner in self._owners.values()  # by somebody else's name
-            return [_View(owners=(None,) if taken else (owner, None), bindings=self.bindings)]
+        if owner is None or not self._terms.bind_owners:
+            return [_View(owners=(owner, None), bindings=self.bindings)]
         bound = self._owners.get(owner)
         if bound is not None:
             return [_View(owners=(bound, None), bindings=self.bindings)]
+        if owner in self._known:
+            taken = owner in self._owners.values()  # under another name
+            return [_View(owners=(None,) if taken else (owner, None), bindings=self.bindings)]
         free = [name for name in self._known if name not in self._owners.values()]
         views = []
         for name in free:
@@ -137,13 +141,14 @@ class Chooser:
     def _read(self, request: Request, view: _View) -> _Asked | Refusal | None:
         """The request in one view; None where nothing recorded has its form."""
         head = replace(request.head, target=view.bindings.hear(request.head.target))
-        body = view.bindings.hear(request.body)
-        literal = literal_digest(head.target, body)
-        forms = {
-            role: request_form(head, body, role=role, rules=self._rules[role])
-            for role in ([request.role] if request.role is not None else self._rules)
+        heard = view.bindings.hear(request.body)
+        roles = [request.role] if request.role is not None else list(self._rules)
+        bodies = {
+            role: OwnAddress(upstream=self.url(role), live=request.base).restore(heard)
+            for role in roles
             if role in self._rules
         }
+        forms = {role: request_form(head, body, role=role, rules=self._rules[role]) for role, body in bodies.items()}
         known = [
             role
             for role, form in forms.items()
@@ -161,7 +166,7 @@ class Chooser:
             )
         if not known:
             return None
-        form = forms[known[0]]
+        form, literal = forms[known[0]], literal_digest(head.target, bodies[known[0]])
         return _Asked(view=view, role=known[0], form=form, key=form.digest + literal)
 
     # Choosing
@@ -199,7 +204,7 @@ class Chooser:
             if found is None:
                 continue
             recorded = self.recorded[found]
-            script = self._script(recorded)
+            script = self._script(recorded, raises=True)
             if not again:
                 self._shelf.claim(found)
                 self._own(recorded, request.owner)
@@ -218,12 +223,16 @@ class Chooser:
         found = self._shelf.candidates(
             protocol=protocol, key=reading.key, role=reading.role, owners=reading.view.owners
         )
+        broken: int | None = None
         for number, literal in found:
-            if literal or not reading.form.ids:
+            if not literal and reading.form.ids:
+                pairs = paired_ids(self.recorded[number].form(), reading.form)
+                if not reading.view.bindings.agrees(pairs):
+                    continue
+            if not self._script(self.recorded[number]).problem:
                 return number
-            if reading.view.bindings.agrees(paired_ids(self.recorded[number].form(), reading.form)):
-                return number
-        return None
+            broken = number if broken is None else broken
+        return broken
 
     def _repeated(self, request: Request, reading: _Asked) -> int | None:
         """A recording that answers once more: a poll's last, or what the terms say."""
@@ -291,7 +300,7 @@ class Chooser:
         candidates, problem = [], ""
         for number, reading in found:
             recorded = self.recorded[number]
-            script = self._script(recorded, keep=len(found) > 1, raises=False)
+            script = self._script(recorded, keep=len(found) > 1)
             if script.problem:
                 problem = f"{recorded.label} cannot be played: {script.problem}"
                 continue
@@ -305,13 +314,19 @@ class Chooser:
             candidates = by_evidence(candidates, redacted_heads(request.head, candidates))
         return Choice(candidates=candidates, behind=set())
 
-    def _script(self, recorded: Recorded, *, keep: bool = False, raises: bool = True) -> StreamScript:
-        script = self._compiled.get(recorded.number) or recorded.script.stream(recorded.entry)
+    def _script(self, recorded: Recorded, *, keep: bool = False, raises: bool = False) -> StreamScript:
+        script = self._compiled.get(recorded.number) or self._last_script(recorded)
         if keep:
             self._compiled[recorded.number] = script
         if script.problem and raises:
             raise _Unplayable(f"{recorded.label} cannot be played: {script.problem}")
         return script
+
+    def _last_script(self, recorded: Recorded) -> StreamScript:
+        """Compiled, unless it was the last thing to be compiled."""
+        if self._last is None or self._last[0] != recorded.number:
+            self._last = (recorded.number, recorded.script.stream(recorded.entry))
+        return self._last[1]
 
     def settle(self, candidates: list[Candidate], owner: str | None) -> bool:
         """Claims the first of canonically equal candidates that is free; False when none is.
@@ -320,7 +335,7 @@ class Chooser:
         """
         while candidates:
             first = candidates[0]
-            if self._shelf.claim(first.recorded.number):
+            if self._may_have(owner, first.recorded.entry.owner) and self._shelf.claim(first.recorded.number):
                 del candidates[1:]
                 first.bindings.settle()
                 self._own(first.recorded, owner)
@@ -333,9 +348,16 @@ class Chooser:
     def _own(self, recorded: Recorded, owner: str | None) -> None:
         """The live owner is this recorded one from now on, where they may differ."""
         name = recorded.entry.owner
-        if self._terms.bind_owners and owner is not None and name is not None and owner != name:
+        if self._terms.bind_owners and owner is not None and name is not None:
             self._owners.setdefault(owner, name)
             self.bindings.name(name, owner)
+
+    def _may_have(self, owner: str | None, recorded: str | None) -> bool:
+        """Whether a live owner may be a recorded one by now: each of them has one other."""
+        if recorded is None or owner is None or not self._terms.bind_owners:
+            return True
+        bound = self._owners.get(owner)
+        return bound == recorded if bound is not None else recorded not in self._owners.values()
 
     def release(self, candidate: Candidate) -> None:
         """Nothing of this recording was said: somebody else may have it."""
@@ -350,7 +372,7 @@ class Chooser:
         if free:
             return explain.other_ids(what, self.recorded[free[0]], reading.form)
         owners = self._shelf.owners(protocol=request.protocol, key=reading.form.digest, role=reading.role)
-        if not everything and not self._terms.bind_owners:
+        if not everything:
             return explain.other_owner(what, owners, request.owner)
         return Refusal(
             kind="used-up",

@@ -23,11 +23,13 @@ class Pattern:
         at: members that lead to it.
         having: top-level members that must be there, with the values they may have (none: any).
         lacking: top-level members that must not be there.
+        numeric: the number is one; else it may be a string too.
     """
 
     at: Path
     having: Mapping[str, frozenset[str]]
     lacking: frozenset[str] = frozenset()
+    numeric: bool = False
 
     def number(self, message: Mapping[str, object]) -> str | int | None:
         """The number in a message, None where the pattern does not fit."""
@@ -39,7 +41,9 @@ class Pattern:
         value: object = message
         for name in self.at:
             value = value.get(name) if isinstance(value, dict) else None
-        return value if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+        if isinstance(value, str):
+            return None if self.numeric or not value else value
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,8 @@ class Correlation:
 
 _ANY: frozenset[str] = frozenset()
 
+# Where two protocols could be meant, a message of the wrong one is numbered all the same: that costs nothing, since the
+# number of a string's shape stays an id.
 CORRELATIONS = (
     Correlation(
         name="json-rpc",
@@ -61,28 +67,34 @@ CORRELATIONS = (
     ),
     Correlation(
         name="graphql-transport-ws",
-        request=Pattern(at=("id",), having={"type": frozenset({"subscribe", "start", "stop"})}),
-        reply=Pattern(at=("id",), having={"type": frozenset({"next", "data", "error", "complete"})}),
+        request=Pattern(at=("id",), having={"type": frozenset({"subscribe", "start"}), "payload": _ANY}),
+        reply=Pattern(at=("id",), having={"type": frozenset({"next", "data", "error"}), "payload": _ANY}),
+    ),
+    Correlation(
+        name="graphql-transport-ws",
+        request=Pattern(at=("id",), having={"type": frozenset({"stop"})}, lacking=frozenset({"event_id", "data"})),
+        reply=Pattern(at=("id",), having={"type": frozenset({"complete"})}, lacking=frozenset({"event_id", "data"})),
     ),
     Correlation(
         name="jupyter",
         request=Pattern(at=("header", "msg_id"), having={"header": _ANY, "content": _ANY, "channel": _ANY}),
         reply=Pattern(at=("parent_header", "msg_id"), having={"header": _ANY, "content": _ANY, "channel": _ANY}),
     ),
-    Correlation(
-        name="cdp",
-        request=Pattern(at=("id",), having={"method": _ANY}, lacking=frozenset({"jsonrpc"})),
-        reply=Pattern(at=("id",), having={"result": _ANY}, lacking=frozenset({"jsonrpc", "method"})),
-    ),
-    Correlation(
-        name="cdp",
-        request=Pattern(at=("id",), having={"method": _ANY}, lacking=frozenset({"jsonrpc"})),
-        reply=Pattern(at=("id",), having={"error": _ANY}, lacking=frozenset({"jsonrpc", "method"})),
+    *(
+        Correlation(
+            name="cdp",
+            request=Pattern(
+                at=("id",), having={"method": _ANY}, lacking=frozenset({"jsonrpc", "type", "url"}), numeric=True
+            ),
+            reply=Pattern(
+                at=("id",), having={answer: _ANY}, lacking=frozenset({"jsonrpc", "method", "type"}), numeric=True
+            ),
+        )
+        for answer in ("result", "error")
     ),
 )
 
 _ACKNOWLEDGED = re.compile(r"(4[2-6](?:\d+-)?(?:/[^,]*,)?)(\d+)(?=\[)")
-_BINARY_EVENTS = frozenset("56")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

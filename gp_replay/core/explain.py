@@ -23,6 +23,7 @@ __all__ = [
     "rule_for",
     "stall",
     "taken",
+    "unanswered",
 ]
 
 _COMPARED = 50
@@ -220,6 +221,17 @@ def stall(label: str, *, whose: str, patience_us: int) -> Refusal:
         close_code=4408,
         nearest=label,
         hint=f"the recorded {whose} said something here that this one does not",
+    )
+
+
+def unanswered(label: str) -> Refusal:
+    """The recorded client gave up before anything was answered."""
+    return Refusal(
+        kind="unanswered",
+        reason=f"{label} has no answer: its client gave up waiting for one",
+        close_code=4408,
+        nearest=label,
+        hint="record it again with a client that waits",
     )
 
 

@@ -15,12 +15,15 @@ from gp_replay.core.bindings import Bindings
 from gp_replay.core.canonical import Form, message_form, paired_ids
 from gp_replay.core.copies import Copies
 from gp_replay.core.landmarks import kind_of
-from gp_replay.core.matching import Refusal
+from gp_replay.core.matching import Refusal, differences
 from gp_replay.core.model import End, Event, Message, Piece, ResponseHead, Side
 from gp_replay.core.playing import Candidate, Playing
 from gp_replay.core.script import Step, identity
 
 __all__ = ["Hearing"]
+
+_COMPARED = 20
+"""Candidates, and differences of each, that are looked at to say which is nearest."""
 
 
 class Hearing:
@@ -55,14 +58,16 @@ class Hearing:
 
     def _agrees(self, item: Candidate, path: str, digest: bytes, form: Form | None, now_us: int) -> bool:
         said = form.correlated if form is not None else None
-        number = said.number if said is not None and said.reply else ""
+        # A number the live side made is another one than it was recorded; one of ours comes back as we said it.
+        known = item.recorded_number(said.number) if said is not None else None
+        number = known or (said.number if said is not None and said.reply else "")
         for at in item.unheard(digest=digest, number=number):
             if form is not None and form.ids:
                 pairs = paired_ids(self._form(item, at, path), form)
                 if not item.bindings.agrees(pairs):
                     continue
                 item.bindings.learn(pairs)
-            if said is not None and not said.reply:
+            if said is not None and not said.reply and known is None:
                 item.numbers[item.script.cues[at].number] = said.number
             item.mark(at, now_us)
             return True
@@ -75,16 +80,16 @@ class Hearing:
 
     def _refusal(self, playing: Playing, form: Form | None) -> Refusal:
         lead = playing.lead
-        awaited = [
-            at
-            for at, heard_us in enumerate(lead.heard_us)
-            if heard_us < 0 and isinstance(lead.script.cues[at].event, Message)
-        ]
+        awaited = _awaited(lead)
         if not awaited or form is None:
             return explain.beyond(lead.recorded.label)
-        recorded = self._form(lead, awaited[0], playing.path)
+        left = [(item, at) for item in playing.candidates[:_COMPARED] for at in _awaited(item)[:1]]
+        nearest = min(
+            (self._form(item, at, playing.path) for item, at in left),
+            key=lambda recorded: len(differences(recorded, form, most=_COMPARED)),
+        )
         return explain.mismatch(
-            recorded, form, label=lead.recorded.label, role=lead.recorded.entry.role, path=playing.path
+            nearest, form, label=lead.recorded.label, role=lead.recorded.entry.role, path=playing.path
         )
 
     def told(self, item: Candidate, step: Step, said: Event) -> None:
@@ -124,6 +129,9 @@ class Hearing:
     def _learn(self, item: Candidate, at: int, event: Message, path: str) -> None:
         rules, role = item.recorded.script.rules, item.recorded.entry.role
         live = message_form(event, role=role, path=path, rules=rules)
+        said = live.correlated
+        if said is not None and not said.reply:
+            item.numbers[item.script.cues[at].number] = said.number
         if live.ids:
             self._bindings.learn(paired_ids(self._form(item, at, path), live))
 
@@ -139,6 +147,12 @@ class Hearing:
         recorded = [("", cue.event.data) for cue in cues if isinstance(cue.event, Message)]
         self._copies.heard(texts_of(recorded), texts_of([("", data) for data in playing.heard]))
         playing.heard.clear()
+
+
+def _awaited(item: Candidate) -> list[int]:
+    """The messages that were not heard yet."""
+    cues = item.script.cues
+    return [at for at, heard_us in enumerate(item.heard_us) if heard_us < 0 and isinstance(cues[at].event, Message)]
 
 
 def _recorded_answer(item: Candidate) -> bytes:

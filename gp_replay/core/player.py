@@ -21,19 +21,30 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gp_replay.core import explain
 from gp_replay.core.acts import Action, Claim, Open, Outcome, Over, Pending, Refuse, Send, Tally
 from gp_replay.core.ambient import Ambient, ambient_of
 from gp_replay.core.authority import OwnAddress
-from gp_replay.core.canonical import Form, message_form, path_of
+from gp_replay.core.canonical import path_of
 from gp_replay.core.choosing import Choice, Chooser
 from gp_replay.core.copies import Copies
 from gp_replay.core.evidence import differing_headers
 from gp_replay.core.explain import Request
 from gp_replay.core.hearing import Hearing
 from gp_replay.core.matching import Refusal
-from gp_replay.core.model import Close, End, Event, Gone, Message, Protocol, ResponseHead, Side
+from gp_replay.core.model import (
+    Close,
+    End,
+    Event,
+    Gone,
+    Message,
+    Protocol,
+    ResponseHead,
+    Side,
+    header_value,
+)
 from gp_replay.core.openings import Openings
 from gp_replay.core.playing import Candidate, Playing
 from gp_replay.core.script import Script, Step
@@ -107,7 +118,7 @@ class Player:
             `Claim` or `Pending`, after which `tick` says the first steps; or a `Refusal`, which leaves nothing
             behind.
         """
-        choice = self._chooser.choose(now_us, request)
+        choice = self._chooser.choose(now_us, replace(request, body=self._speaker.restored(request.body)))
         if isinstance(choice, Refusal):
             self.refuse(choice)
             return choice
@@ -211,8 +222,9 @@ class Player:
                 return explain.taken(label)
         lead = playing.lead
         if request.base:
+            host = (header_value(lead.script.head.headers, b"host") or b"").decode("latin-1")
             url = self._chooser.url(lead.recorded.entry.role)
-            playing.address = OwnAddress(lead.script.head, url, request.base)
+            playing.address = OwnAddress(upstream=url, live=request.base, host=host)
         if request.protocol is Protocol.HTTP:
             lead.script = self._speaker.answer(lead, address=playing.address)
         for number in playing.behind:
@@ -247,6 +259,9 @@ class Player:
             self._hearing.from_server(playing, event, now_us)
             return None
         label = playing.lead.recorded.label
+        if isinstance(event, Message):
+            data = self._speaker.restored(event.data)
+            event = replace(event, data=playing.address.restore(data) if playing.address else data, fragments=())
         refusal = self._hearing.from_client(playing, event, now_us)
         if refusal is None:
             self._settle(playing, now_us)
@@ -284,7 +299,7 @@ class Player:
                 return actions + self._refuse(playing, found)
             if found is None:
                 if playing.claimed and not playing.lead.script.steps:
-                    return actions  # held without an answer until its client gave up: so it is again
+                    return actions + self._hold(playing, now_us)
                 if not playing.finished:
                     return actions + self._wait(playing, now_us)
                 playing.over = True
@@ -334,7 +349,7 @@ class Player:
             [item.recorded.label for item in playing.candidates],
             heads,
             differing_headers(heads),
-            [form for item in playing.candidates if (form := _first_message(item)) is not None],
+            [form for item in playing.candidates[:2] if (form := item.first_message()) is not None],
         )
 
     def _due(self, playing: Playing, step: Step) -> int:
@@ -343,6 +358,16 @@ class Player:
         if step.follows_step:
             return before_us + delay_us
         return max(playing.lead.gate_us(step) + delay_us, before_us)
+
+    def _hold(self, playing: Playing, now_us: int) -> list[Action]:
+        """A request whose recorded client gave up waiting: a poll is held as long as it likes, others for a while."""
+        deadline_us = playing.last_us + self._terms.patience_us
+        if playing.lead.script.head.method == b"GET":
+            return []
+        if now_us >= deadline_us:
+            return self._refuse(playing, explain.unanswered(playing.lead.recorded.label))
+        self._wake(playing, deadline_us)
+        return []
 
     def _wait(self, playing: Playing, now_us: int) -> list[Action]:
         """A cue is awaited: refuses once patience is over, else wakes up then."""
@@ -362,7 +387,7 @@ class Player:
         """The other part closes. In time, the recorded farewell follows; early, it is all that still follows."""
         lead = playing.lead
         number = lead.hear_close(now_us) if playing.claimed else None
-        rest = [step for _, step in self._unsaid(playing)]
+        rest = playing.unsaid()
         step = rest[0] if rest else None
         if number is not None and lead.gate > number and (step is None or step.cues > number):
             return self._advance(playing, now_us)
@@ -375,15 +400,6 @@ class Player:
             own = Close(at_us=0, stream=lead.script.entry.stream, side=lead.script.part, code=close.code)
             actions.append(Send(live=playing.live, event=event or own))
         return [*actions, Over(live=playing.live, whole=True)]
-
-    def _unsaid(self, playing: Playing) -> list[tuple[int, Step]]:
-        steps = playing.lead.script.steps
-        if not playing.claimed:
-            return list(enumerate(steps))[playing.said :]
-        numbers = [
-            number for lane, at in zip(playing.lead.script.lanes, playing.at, strict=True) for number in lane[at:]
-        ]
-        return [(number, steps[number]) for number in sorted(numbers)]
 
     def _end(self, playing: Playing) -> list[Action]:
         lead = playing.lead
@@ -428,11 +444,3 @@ class Player:
         if playing.wakes_us != at_us:
             playing.wakes_us = at_us
             heapq.heappush(self._wakes, (at_us, playing.live))
-
-
-def _first_message(item: Candidate) -> Form | None:
-    event = next((cue.event for cue in item.script.cues if isinstance(cue.event, Message)), None)
-    if event is None:
-        return None
-    entry = item.recorded.entry
-    return message_form(event, role=entry.role, path=path_of(entry.target), rules=item.recorded.script.rules)

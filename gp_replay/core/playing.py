@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from gp_replay.core.authority import OwnAddress
 from gp_replay.core.bindings import Bindings
+from gp_replay.core.canonical import Form, message_form, path_of
 from gp_replay.core.cuts import Cut, cuts_of
 from gp_replay.core.explain import Recorded
 from gp_replay.core.http1 import media_type
@@ -83,6 +84,18 @@ class Candidate:
             for at in range(self.gate, len(cues))
             if self.heard_us[at] < 0 and cues[at].digest == digest and (not number or cues[at].number == number)
         ]
+
+    def first_message(self) -> Form | None:
+        """The form of the first message we would hear."""
+        event = next((cue.event for cue in self.script.cues if isinstance(cue.event, Message)), None)
+        if event is None:
+            return None
+        entry = self.recorded.entry
+        return message_form(event, role=entry.role, path=path_of(entry.target), rules=self.recorded.script.rules)
+
+    def recorded_number(self, live: str) -> str | None:
+        """The recorded number of a request that the live side made under this one."""
+        return next((recorded for recorded, number in self.numbers.items() if number == live), None)
 
     def of_kind(self, kind: str) -> int | None:
         """The cue that a message of this kind stands for to a client: the first unheard one, else the last heard."""
@@ -207,6 +220,14 @@ class Playing:
             self.due_us[step.lane] = due_us
         else:
             self.due_us = [due_us]
+
+    def unsaid(self) -> list[Step]:
+        """The steps of the first candidate that were not said, in recorded order."""
+        steps = self.lead.script.steps
+        if not self.claimed:
+            return list(steps[self.said :])
+        left = [number for lane, at in zip(self.lead.script.lanes, self.at, strict=True) for number in lane[at:]]
+        return [steps[number] for number in sorted(left)]
 
     @property
     def finished(self) -> bool:

@@ -36,6 +36,7 @@ _MIXED = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])|(?=.*[a-z])(?=.*[A-Z].*[A-Z])|[0
 _AROUND_UUID = re.compile(
     r"(?:[A-Za-z]{1,20}[_-]){1,3}[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?:[_-]\w{1,6})?"
 )
+_ANY_PREFIX = re.compile(r"[A-Za-z]{2,16}[_-]([A-Za-z0-9]{8,})")
 _DIGIT_AND_LETTER = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])")
 _TIME_NAME = re.compile(
     r"time|date|created|updated|expires?|_at$|^at$|^ts$|^t$|^_$|^now$|^iat$|^exp$|^nbf$", re.IGNORECASE
@@ -54,6 +55,8 @@ def is_id(text: str) -> bool:
     prefixed = _PREFIXED.fullmatch(text)
     if prefixed is not None:
         return _MIXED.match(prefixed[1]) is not None
+    if _has_random_end(text):
+        return True
     if _OPAQUE.fullmatch(text) is None:
         return False
     # Random text changes between lower case, upper case and digits all the time; words and versions do so at their
@@ -76,7 +79,15 @@ def _is_plainly_id(word: str) -> bool:
     if _UUID.fullmatch(word) or _AROUND_UUID.fullmatch(word):
         return True
     prefixed = _PREFIXED.fullmatch(word)
-    return prefixed is not None and _MIXED.match(prefixed[1]) is not None
+    return (prefixed is not None and _MIXED.match(prefixed[1]) is not None) or _has_random_end(word)
+
+
+def _has_random_end(word: str) -> bool:
+    """``order_4f9Qx7Lm2``: any word, then something that changes its kind of character all the time."""
+    found = _ANY_PREFIX.fullmatch(word)
+    if found is None or _DIGIT_AND_LETTER.match(found[1]) is None:
+        return False
+    return len(_CLASSES.findall(found[1])) * 2 >= len(found[1])
 
 
 def ids_in(raw: bytes) -> list[bytes]:

@@ -16,7 +16,17 @@ from gp_replay.core.copies import Copies
 from gp_replay.core.correlation import with_number
 from gp_replay.core.cuts import cut_edits
 from gp_replay.core.explain import Recorded
-from gp_replay.core.model import Event, Headers, Message, Piece, RequestHead, ResponseHead, Side
+from gp_replay.core.model import (
+    Event,
+    Fragment,
+    Headers,
+    Message,
+    Opcode,
+    Piece,
+    RequestHead,
+    ResponseHead,
+    Side,
+)
 from gp_replay.core.playing import Candidate
 from gp_replay.core.rebasing import Rebase, unix_us
 from gp_replay.core.rewriter import apply_edits
@@ -39,6 +49,7 @@ class Speaker:
         self._started_us = started_us
         self._copies = copies
         self._rebase: Rebase | None = None
+        self._back: Rebase | None = None
 
     def begin(self, recorded: Recorded, now_us: int) -> None:
         """The first recording was chosen: how far its time is from now counts for the whole play."""
@@ -51,7 +62,12 @@ class Speaker:
                 at = epoch.recorded_at
         began_us = unix_us(at)
         shift_us = 0 if began_us is None else self._started_us + now_us - began_us - entry.opened_us
-        self._rebase = Rebase(shift_us)
+        whole = shift_us // 1_000_000 * 1_000_000  # so that a time that came back is turned back exactly
+        self._rebase, self._back = Rebase(whole), Rebase(-whole)
+
+    def restored(self, raw: bytes) -> bytes:
+        """What was said to us, with times that we had moved moved back."""
+        return raw if self._back is None else self._back.rewrite(raw)
 
     def _moved(self, raw: bytes) -> bytes:
         return raw if self._rebase is None else self._rebase.rewrite(raw)
@@ -61,14 +77,14 @@ class Speaker:
         event, bindings = step.event, candidate.bindings
         match event:
             case Message():
+                if event.opcode is Opcode.BINARY:
+                    return event  # offsets in it would no longer be right
                 bindings.make(event.data)
                 said = self._message(candidate, step, event)
                 data = self._moved(address.rewrite(said) if address else said)
                 if data == event.data:
                     return event
-                # Where fragments no longer add up, the message is what counts.
-                same = len(data) == len(event.data)
-                return replace(event, data=data, fragments=event.fragments if same else ())
+                return replace(event, data=data, fragments=_fitted(event.fragments, len(data) - len(event.data)))
             case RequestHead():
                 return replace(event, target=bindings.say(event.target), headers=bindings.say_headers(event.headers))
             case ResponseHead():
@@ -139,6 +155,13 @@ class Speaker:
                     pass
             steps.append(step if event is step.event else replace(step, event=event))
         return replace(script, steps=tuple(steps))
+
+
+def _fitted(fragments: Sequence[Fragment], longer: int) -> tuple[Fragment, ...]:
+    """The fragments of a message that became longer or shorter: the last one has the rest, if it can."""
+    if not fragments or fragments[-1].length + longer < 0:
+        return ()
+    return (*fragments[:-1], replace(fragments[-1], length=fragments[-1].length + longer))
 
 
 def _joined(parts: Sequence[bytes], rewrite: Rewrite) -> list[bytes]:

@@ -7,22 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gp_replay.core.authority import OwnAddress
-from gp_replay.core.model import RequestHead, Side
 
 UPSTREAM, LIVE = "https://api.example.com/base", "127.0.0.1:8080/llm"
 
 
-def address(*, host: bytes | None = b"api.example.com", upstream: str = UPSTREAM, live: str = LIVE) -> OwnAddress:
-    head = RequestHead(
-        at_us=0,
-        stream=1,
-        side=Side.CLIENT,
-        method=b"GET",
-        target=b"/",
-        version=b"HTTP/1.1",
-        headers=((b"Host", host),) if host is not None else (),
-    )
-    return OwnAddress(head, upstream, live)
+def address(*, host: str = "api.example.com", upstream: str = UPSTREAM, live: str = LIVE) -> OwnAddress:
+    return OwnAddress(upstream=upstream, live=live, host=host)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +54,7 @@ def test_urls_of_others_and_bare_names_stay(other: bytes) -> None:
 
 
 def test_what_the_upstream_called_itself_by_in_host_is_its_name_too() -> None:
-    own = address(host=b"public.example.com:8443", upstream="http://10.0.0.7:9000")
+    own = address(host="public.example.com:8443", upstream="http://10.0.0.7:9000")
     assert own.rewrite(b"http://public.example.com:8443/a") == b"http://127.0.0.1:8080/llm/a"
     assert own.rewrite(b"http://10.0.0.7:9000/a") == b"http://127.0.0.1:8080/llm/a"
 
@@ -72,13 +62,13 @@ def test_what_the_upstream_called_itself_by_in_host_is_its_name_too() -> None:
 @pytest.mark.parametrize(
     ("host", "upstream", "live"),
     [
-        (None, "", LIVE),
-        (b"api.example.com", UPSTREAM, ""),
-        (b"127.0.0.1:9", "http://127.0.0.1:9", "127.0.0.1:9"),
+        ("", "", LIVE),
+        ("api.example.com", UPSTREAM, ""),
+        ("127.0.0.1:9", "http://127.0.0.1:9", "127.0.0.1:9"),
     ],
     ids=["nothing known", "client unknown", "already ours"],
 )
-def test_without_a_name_on_either_side_nothing_changes(host: bytes | None, upstream: str, live: str) -> None:
+def test_without_a_name_on_either_side_nothing_changes(host: str, upstream: str, live: str) -> None:
     raw = b"http://127.0.0.1:9/x https://api.example.com/base"
     assert address(host=host, upstream=upstream, live=live).rewrite(raw) == raw
 
@@ -88,3 +78,19 @@ def test_rewriting_twice_is_rewriting_once(noise: bytes) -> None:
     own = address()
     once = own.rewrite(noise + b" https://api.example.com/base/v1 " + noise)
     assert own.rewrite(once) == once
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"http://127.0.0.1:8080/llm/v1/x", b"ws://127.0.0.1:8080/llm", rb'"http:\/\/127.0.0.1:8080\/llm\/v1"'],
+)
+def test_what_names_us_is_read_as_naming_the_upstream_and_is_said_as_it_was(text: bytes) -> None:
+    own = address()
+    restored = own.restore(text)
+    assert b"api.example.com" in restored
+    assert own.rewrite(restored) == text
+
+
+def test_a_longer_path_than_the_base_is_another_one() -> None:
+    other = b"https://api.example.com/base2/x"
+    assert address().rewrite(other) == other

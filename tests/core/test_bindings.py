@@ -63,6 +63,15 @@ def test_a_recorded_id_that_another_client_was_given_is_not_agreed_with() -> Non
     assert not bindings.agrees([(ONE, heard)])
 
 
+def test_a_client_may_have_an_id_that_somebody_else_was_recorded_with() -> None:
+    bindings = bound(ONE, TWO)
+    heard = bindings.hear(b'"%s"' % ONE).strip(b'"')
+    assert bindings.agrees([(b"call_another1x", heard)])
+    bindings.learn([(b"call_another1x", heard)])
+    assert bindings.say(b"call_another1x") == ONE
+    assert bindings.hear(ONE) == b"call_another1x"
+
+
 def test_an_id_that_somebody_else_was_given_is_said_as_another() -> None:
     shared = Bindings()
     first, second = Bindings(parent=shared), Bindings(parent=shared)

@@ -72,7 +72,7 @@ def test_events_and_content_carry_no_number(message: object) -> None:
             '{"params":[{"id":3},["id",3]],"id":9,"method":"x"}',
         ),
         ('{"note":"\\"id\\":3","id":3,"method":"x"}', "9", '{"note":"\\"id\\":3","id":9,"method":"x"}'),
-        ('{"id":"a","type":"next"}', '"b"', '{"id":"b","type":"next"}'),
+        ('{"id":"a","type":"complete"}', '"b"', '{"id":"b","type":"complete"}'),
         ('{"id":3,"method":"x"}', "3", '{"id":3,"method":"x"}'),
         ('42/chat,7["ask",7]', "12", '42/chat,12["ask",7]'),
     ],

@@ -54,8 +54,7 @@ def pieces(item: Candidate, speaking: Speaker, address: OwnAddress | None = None
 
 
 def own(live: str = "127.0.0.1:8080/llm") -> OwnAddress:
-    head = RequestHead(at_us=0, stream=1, side=CLIENT, method=b"GET", target=b"/", version=b"HTTP/1.1", headers=())
-    return OwnAddress(head, UPSTREAM, live)
+    return OwnAddress(upstream=UPSTREAM, live=live)
 
 
 def test_what_no_id_time_or_address_is_in_is_the_recorded_event_itself() -> None:
