@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 import orjson
@@ -23,6 +22,7 @@ from gp_replay.core.model import Event, Headers, Message, Opcode, Piece, Request
 from gp_replay.core.places import Any_, Place
 from gp_replay.core.redaction import SecretClasses
 from gp_replay.core.rules import Rules
+from gp_replay.core.ruling import NESTED, Plain, ruled
 from gp_replay.core.shapes import embedded_ids, is_time_number, shape_of
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Form",
     "Plain",
     "body_of",
+    "differing_ids",
     "fingerprint",
     "literal_digest",
     "message_form",
@@ -42,10 +43,7 @@ __all__ = [
 CANONICAL_VERSION = 4
 """Rises whenever the same bytes get another form; cached keys of another version are computed anew."""
 
-Plain: TypeAlias = "Mapping[str, Plain] | list[Plain] | str | int | float | bool | None"
-
 _MAX_DEPTH = 100
-_NESTED = "{}"
 _NONCES = {"EIO": ("t",)}
 """A query parameter that names a protocol, and those parameters of it that only keep caches away (engine.io)."""
 _EMBEDDED = re.compile(r"[\w:/,.-]{1,24}(?=[\[{])")
@@ -97,19 +95,24 @@ def _without_ids(text: str) -> str:
 
 def paired_ids(recorded: Form, live: Form) -> list[tuple[bytes, bytes]]:
     """Ids that stand at the same places of two forms, recorded and live. The forms need not be equal."""
-    return [(old.encode(), new.encode()) for old, new in _pairs(recorded.plain, live.plain)]
+    return [(old.encode(), new.encode()) for _, old, new in _pairs((), recorded.plain, live.plain)]
 
 
-def _pairs(old: object, new: object) -> Iterable[tuple[str, str]]:
+def differing_ids(recorded: Form, live: Form) -> list[tuple[Place, str, str]]:
+    """Where two forms have other ids at the same place, and which."""
+    return [found for found in _pairs((), recorded.plain, live.plain) if found[1] != found[2]]
+
+
+def _pairs(place: Place, old: object, new: object) -> Iterable[tuple[Place, str, str]]:
     if isinstance(old, _Masked) and isinstance(new, _Masked):
         if len(old.ids) == len(new.ids):
-            yield from zip(old.ids, new.ids, strict=True)
+            yield from ((place, *pair) for pair in zip(old.ids, new.ids, strict=True))
     elif isinstance(old, dict) and isinstance(new, dict):
         for name in sorted(old.keys() & new.keys()):
-            yield from _pairs(old[name], new[name])
+            yield from _pairs((*place, Any_.JSON if name == NESTED else name), old[name], new[name])
     elif isinstance(old, list) and isinstance(new, list):
-        for one, other in zip(old, new, strict=False):
-            yield from _pairs(one, other)
+        for number, (one, other) in enumerate(zip(old, new, strict=False)):
+            yield from _pairs((*place, number), one, other)
 
 
 def _ids(value: object) -> Iterable[str]:
@@ -164,7 +167,15 @@ def literal_digest(target: bytes, body: bytes) -> bytes:
 def request_form(head: RequestHead, body: bytes, *, role: str, rules: Rules) -> Form:
     """The form of a request, or of the handshake of a connection (then with the offered subprotocols)."""
     path = path_of(head.target)
-    walk = _Walk()
+    literal = rules.literals(role, path)
+    return _form(
+        _request(head, body, path, _Walk()),
+        rules.places(role, path),
+        literal=(literal, _request(head, body, path, _LiteralWalk())) if literal else None,
+    )
+
+
+def _request(head: RequestHead, body: bytes, path: str, walk: _Walk) -> dict[str, Plain]:
     # Without a body its type says nothing, and clients differ in whether they send it.
     media = media_type(head.headers).decode("latin-1") if body else ""
     plain: dict[str, Plain] = {
@@ -177,27 +188,38 @@ def request_form(head: RequestHead, body: bytes, *, role: str, rules: Rules) -> 
     offered = header_values(head.headers, b"sec-websocket-protocol")
     if header_value(head.headers, b"upgrade"):
         plain["subprotocol"] = [walk.subprotocol(item) for value in offered for item in value.split(b",")]
-    return _form(plain, rules.places(role, path))
+    return plain
 
 
 def message_form(message: Message, *, role: str, path: str, rules: Rules) -> Form:
     """The form of a WebSocket message. ``path`` is the connection's, as `path_of` gives it."""
     plain: dict[str, Plain] = {"opcode": message.opcode.name.lower()}
     said = None
+    literal = rules.literals(role, path)
+    raw: Plain = None
     if message.opcode is Opcode.TEXT:
         value = _read(message.data)
         said = correlated(value)
         plain["message"] = _plain(value, message.data, _Walk())
+        raw = _plain(value, message.data, _LiteralWalk()) if literal else None
     else:
         plain["message"] = _raw(message.data)
     if said is not None:
         _blank_number(plain, said)
-    return _form(plain, rules.places(role, path), said)
+    return _form(plain, rules.places(role, path), said, literal=(literal, {"message": raw}) if literal else None)
 
 
-def _form(plain: dict[str, Plain], volatile: tuple[Place, ...], said: Correlated | None = None) -> Form:
-    for place in volatile:
-        _blank(plain, place)
+def _form(
+    plain: dict[str, Plain],
+    volatile: tuple[Place, ...],
+    said: Correlated | None = None,
+    *,
+    literal: tuple[tuple[Place, ...], dict[str, Plain]] | None = None,
+) -> Form:
+    """``literal`` is the places that are never volatile, and the same plain data with ids and times as they were."""
+    if volatile or literal is not None:
+        places, raw = literal or ((), {})
+        plain = ruled(plain, volatile=volatile, literal=places, raw=raw)
     packed = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
     return Form(plain=plain, digest=blake2b(packed, digest_size=16).digest(), correlated=said)
 
@@ -213,24 +235,6 @@ def _blank_number(plain: dict[str, Plain], said: Correlated) -> None:
             message[said.at[-1]] = "<number>"  # type: ignore[index,call-overload]
 
 
-def _blank(value: Plain, place: Place) -> None:
-    step, rest = place[0], place[1:]
-    keys: Iterable[str | int] = ()
-    if isinstance(value, dict):
-        name = _NESTED if step is Any_.JSON else step
-        keys = [name] if isinstance(name, str) and name in value else []
-    elif isinstance(value, list):
-        if step is Any_.ELEMENT:
-            keys = range(len(value))
-        elif isinstance(step, int) and step < len(value):
-            keys = [step]
-    for key in keys:
-        if rest:
-            _blank(value[key], rest)  # type: ignore[index]
-        else:
-            value[key] = "<any>"  # type: ignore[index]
-
-
 def _raw(data: bytes) -> str:
     return f"<{len(data)} bytes {blake2b(data, digest_size=16).hexdigest()}>" if data else ""
 
@@ -240,7 +244,7 @@ def _query(raw: bytes, walk: _Walk) -> Plain:
     volatile = next((names for mark, names in _NONCES.items() if any(name == mark for name, _ in pairs)), ())
     query: dict[str, list[str]] = {}
     for name, value in pairs:
-        text = "<time>" if name in volatile else walk.plain_text(value, name, parameter=True)
+        text = walk.nonce(value) if name in volatile else walk.plain_text(value, name, parameter=True)
         query.setdefault(name, []).append(text)
     return {name: values[0] if len(values) == 1 else list(values) for name, values in query.items()}
 
@@ -302,7 +306,7 @@ class _Walk:
             case bool() | None:
                 return value
             case int() | float():
-                return "<time>" if is_time_number(value, name) else value
+                return self.number(value, name)
             case _:
                 raise AssertionError(f"orjson does not make a {type(value)}")
 
@@ -315,7 +319,7 @@ class _Walk:
                     nested = self.value(orjson.loads(text[len(prefix) :]), name, depth + 1)
                 except orjson.JSONDecodeError:
                     return self.plain_text(text, name)
-                return {_NESTED: nested, "prefix": prefix} if prefix else {_NESTED: nested}
+                return {NESTED: nested, "prefix": prefix} if prefix else {NESTED: nested}
         return self.plain_text(text, name)
 
     def plain_text(self, text: str, name: str, *, parameter: bool = False) -> str:
@@ -325,6 +329,15 @@ class _Walk:
         if shape == "id":
             return _masked("<id>", (text,))
         return f"<{shape}>" if shape else _without_ids(text)
+
+    def number(self, value: float, name: str) -> Plain:
+        """A number: a time by its class, else literally."""
+        return "<time>" if is_time_number(value, name) else value
+
+    def nonce(self, text: str) -> str:
+        """What only keeps caches away."""
+        del text
+        return "<time>"
 
     def secrets(self, text: str) -> str:
         """A text in which secrets stand by their class, and everything else literally."""
@@ -337,3 +350,17 @@ class _Walk:
         if dot and len(rest) >= 10 and not re.fullmatch(r"[a-z0-9.-]{10,60}", rest):
             return f"{prefix}.<token>"
         return self.plain_text(text, "")
+
+
+class _LiteralWalk(_Walk):
+    """The same pass with ids and times as they are; secrets are by their class here too."""
+
+    def plain_text(self, text: str, name: str, *, parameter: bool = False) -> str:
+        return self._secrets.mask(text, name, parameter=parameter)
+
+    def number(self, value: float, name: str) -> Plain:
+        del name
+        return value
+
+    def nonce(self, text: str) -> str:
+        return text

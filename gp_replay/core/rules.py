@@ -2,10 +2,14 @@
 
 ::
 
-    [[volatile]]                    # a value that differs from run to run and does not decide what is answered
+    [[volatile]]                    # a value that differs from run to run, or is not always there, and does not
+                                    # decide what is answered
     at = "body.metadata.trace"      # a place, see `gp_replay.core.places`
     role = "llm"                    # optional: only there
     path = "/v1/chat/*"             # optional: only on these paths; * stands for anything
+
+    [[literal]]                     # a value that does decide, although it looks like an id or a time, or was learned
+    at = "body.order"               # to be volatile; keys as above
 
     [[repeat]]                      # requests whose last answer is given again, however often they come
     role = "llm"                    # both optional, as above
@@ -18,11 +22,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import TypedDict
 
 from gp_replay.core.places import Place, format_place, parse_place
 from gp_replay.errors import UsageError
 
-__all__ = ["Repeat", "Rules", "Volatile"]
+__all__ = ["Literal", "Repeat", "Rules", "Volatile"]
 
 _KEYS = frozenset({"at", "role", "path"})
 
@@ -30,6 +35,19 @@ _KEYS = frozenset({"at", "role", "path"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volatile:
     """One volatile place, and where it counts ("" is everywhere)."""
+
+    at: Place
+    role: str = ""
+    path: str = ""
+
+    def applies(self, role: str, path: str) -> bool:
+        """Whether it counts for a request or connection of this role and path."""
+        return _applies(self.role, self.path, role, path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Literal:
+    """One place that is never volatile, and where it counts ("" is everywhere)."""
 
     at: Place
     role: str = ""
@@ -55,8 +73,10 @@ class Repeat:
 def _applies(only_role: str, only_path: str, role: str, path: str) -> bool:
     if only_role and only_role != role:
         return False
+    if "*" not in only_path:
+        return not only_path or only_path == path
     pattern = "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", only_path))
-    return not only_path or re.fullmatch(pattern, path, re.DOTALL) is not None
+    return re.fullmatch(pattern, path, re.DOTALL) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +85,15 @@ class Rules:
 
     volatile: tuple[Volatile, ...] = ()
     repeat: tuple[Repeat, ...] = ()
+    literal: tuple[Literal, ...] = ()
 
     def places(self, role: str, path: str) -> tuple[Place, ...]:
         """Volatile places of a request or connection."""
         return tuple(rule.at for rule in self.volatile if rule.applies(role, path))
+
+    def literals(self, role: str, path: str) -> tuple[Place, ...]:
+        """Places of a request or connection that are never volatile, whatever `places` says."""
+        return tuple(rule.at for rule in self.literal if rule.applies(role, path))
 
     def repeats(self, role: str, path: str) -> bool:
         """Whether requests of this role and path are answered again by their last recording."""
@@ -77,8 +102,9 @@ class Rules:
     @property
     def fingerprint(self) -> bytes:
         """Equal for equal rules; 8 bytes."""
-        text = "\n".join(sorted(f"{rule.role} {rule.path} {format_place(rule.at)}" for rule in self.volatile))
-        return blake2b(text.encode(), digest_size=8).digest()
+        lines = sorted(f"volatile {rule.role} {rule.path} {format_place(rule.at)}" for rule in self.volatile)
+        lines += sorted(f"literal {rule.role} {rule.path} {format_place(rule.at)}" for rule in self.literal)
+        return blake2b("\n".join(lines).encode(), digest_size=8).digest()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, object], *, source: str) -> Rules:
@@ -91,23 +117,29 @@ class Rules:
         Raises:
             UsageError: an unknown key, a wrong type, or a text that is not a place.
         """
-        unknown = sorted(plain.keys() - {"volatile", "repeat"})
+        unknown = sorted(plain.keys() - {"volatile", "literal", "repeat"})
         if unknown:
-            hint = "[[volatile]] and [[repeat]] are what rules hold"
+            hint = "[[volatile]], [[literal]] and [[repeat]] are what rules hold"
             raise UsageError(f"{source}: unknown key {unknown[0]!r}", hint=hint)
-        for name in ("volatile", "repeat"):
-            if not isinstance(plain.get(name, []), list):
-                raise UsageError(f"{source}: {name} is a list of tables, written [[{name}]]")
-        volatile, repeat = plain.get("volatile", []), plain.get("repeat", [])
-        assert isinstance(volatile, list)
-        assert isinstance(repeat, list)
         return cls(
-            volatile=tuple(_volatile(entry, f"{source}: volatile[{n}]") for n, entry in enumerate(volatile)),
-            repeat=tuple(_repeat(entry, f"{source}: repeat[{n}]") for n, entry in enumerate(repeat)),
+            volatile=tuple(Volatile(**_placed(entry, where)) for entry, where in _tables(plain, "volatile", source)),
+            literal=tuple(Literal(**_placed(entry, where)) for entry, where in _tables(plain, "literal", source)),
+            repeat=tuple(_repeat(entry, where) for entry, where in _tables(plain, "repeat", source)),
         )
 
     def __add__(self, other: Rules) -> Rules:
-        return Rules(volatile=self.volatile + other.volatile, repeat=self.repeat + other.repeat)
+        return Rules(
+            volatile=self.volatile + other.volatile,
+            repeat=self.repeat + other.repeat,
+            literal=self.literal + other.literal,
+        )
+
+
+def _tables(plain: Mapping[str, object], name: str, source: str) -> list[tuple[object, str]]:
+    tables = plain.get(name, [])
+    if not isinstance(tables, list):
+        raise UsageError(f"{source}: {name} is a list of tables, written [[{name}]]")
+    return [(entry, f"{source}: {name}[{number}]") for number, entry in enumerate(tables)]
 
 
 def _texts(entry: object, where: str, keys: frozenset[str], *, hint: str) -> dict[str, str]:
@@ -124,7 +156,13 @@ def _repeat(entry: object, where: str) -> Repeat:
     return Repeat(**_texts(entry, where, _KEYS - {"at"}, hint="role and path are strings"))
 
 
-def _volatile(entry: object, where: str) -> Volatile:
+class _Placed(TypedDict):
+    at: Place
+    role: str
+    path: str
+
+
+def _placed(entry: object, where: str) -> _Placed:
     hint = "at, role and path are strings, and at is needed"
     texts = _texts(entry, where, _KEYS, hint=hint)
     if "at" not in texts:
@@ -133,4 +171,4 @@ def _volatile(entry: object, where: str) -> Volatile:
         at = parse_place(texts["at"])
     except UsageError as error:
         raise UsageError(f"{where}: {error}", hint=error.hint) from error
-    return Volatile(at=at, role=texts.get("role", ""), path=texts.get("path", ""))
+    return _Placed(at=at, role=texts.get("role", ""), path=texts.get("path", ""))

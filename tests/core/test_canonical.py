@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gp_replay.core.canonical import (
+    Form,
     fingerprint,
     literal_digest,
     message_form,
@@ -145,6 +146,51 @@ def test_a_rule_makes_its_place_volatile_and_changes_the_fingerprint() -> None:
     )
     assert digest(one, rules=RULE) != digest(one.replace(b"x", b"z"), rules=RULE)
     assert fingerprint(RULE) != fingerprint(Rules())
+
+
+LITERAL = Rules.from_plain(
+    {
+        "literal": [{"at": "body.order"}, {"at": "body.args{}.at"}, {"at": "query.t"}, {"at": "message{}[1].id"}],
+        "volatile": [{"at": "body.order"}],
+    },
+    source="test",
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "one", "other"),
+    [
+        (b"/v1", f'{{"order":"{UUID}"}}', f'{{"order":"{OTHER_UUID}"}}'),
+        (b"/v1", '{"args":"{\\"at\\":1758100000}"}', '{"args":"{\\"at\\":1758100001}"}'),
+        (b"/v1?EIO=4&t=%s", "Pc3hZ9k", "Pc3hZ9l"),
+    ],
+)
+def test_at_a_literal_place_ids_times_and_nonces_count(target: bytes, one: str, other: str) -> None:
+    def form(text: str, rules: Rules) -> bytes:
+        return (
+            digest(b"", target % text.encode(), rules=rules) if b"%" in target else digest(text.encode(), rules=rules)
+        )
+
+    assert form(one, Rules()) == form(other, Rules())
+    assert form(one, LITERAL) == form(one, LITERAL)
+    assert form(one, LITERAL) != form(other, LITERAL)
+
+
+def test_at_a_literal_place_of_a_message_an_id_counts_and_is_none_to_pair() -> None:
+    def form(uuid: str, rules: Rules) -> Form:
+        data = f'42["chat",{{"id":"{uuid}","thread":"{uuid}"}}]'.encode()
+        message = Message(at_us=0, stream=1, side=Side.CLIENT, opcode=Opcode.TEXT, data=data)
+        return message_form(message, role="chat", path="/ws", rules=rules)
+
+    assert form(UUID, Rules()).digest == form(OTHER_UUID, Rules()).digest
+    assert form(UUID, LITERAL).digest != form(OTHER_UUID, LITERAL).digest
+    assert form(UUID, LITERAL).ids == (UUID,)
+
+
+def test_a_secret_at_a_literal_place_is_still_by_its_class() -> None:
+    rule = Rules.from_plain({"literal": [{"at": "body"}]}, source="test")
+    one, other = (b'{"api_key":"sk-%sklmnop1234567890"}' % middle for middle in (b"abcdefghij", b"zyxwvutsrq"))
+    assert digest(one, rules=rule) == digest(other, rules=rule)
 
 
 def test_the_key_holds_form_and_literal() -> None:

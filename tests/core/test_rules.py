@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gp_replay.core.places import parse_place
-from gp_replay.core.rules import Rules, Volatile
+from gp_replay.core.places import Place, parse_place
+from gp_replay.core.rules import Literal, Rules, Volatile
 from gp_replay.errors import UsageError
 
 TEXT = """
@@ -93,3 +93,18 @@ def test_the_fingerprint_is_of_the_rules_and_not_of_their_order(orders: tuple[li
 def test_rules_add_up() -> None:
     one, other = Volatile(at=("path",)), Volatile(at=("body",))
     assert Rules(volatile=(one,)) + Rules(volatile=(other,)) == Rules(volatile=(one, other))
+
+
+def test_literal_places_are_read_and_counted_like_volatile_ones() -> None:
+    found = rules('[[literal]]\nat = "body.order"\nrole = "shop"\npath = "/orders/*"\n')
+    assert found == Rules(literal=(Literal(at=("body", "order"), role="shop", path="/orders/*"),))
+    assert found.literals("shop", "/orders/new") == (("body", "order"),)
+    assert found.literals("shop", "/orders") == found.literals("llm", "/orders/new") == ()
+    assert found.places("shop", "/orders/new") == ()
+
+
+def test_the_fingerprint_tells_literal_and_volatile_apart() -> None:
+    at: Place = ("body", "order")
+    kinds = [Rules(), Rules(volatile=(Volatile(at=at),)), Rules(literal=(Literal(at=at),))]
+    kinds.append(kinds[1] + kinds[2])
+    assert len({kind.fingerprint for kind in kinds}) == 4
