@@ -149,7 +149,7 @@ def load_rules(cassette: Path) -> Rules:
     try:
         with path.open("rb") as file:
             plain = tomllib.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Rules()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: {error}", hint="it is the cassette's rules, as TOML") from error

@@ -11,7 +11,7 @@ give way: while it is undecided each candidate has a table of its own, over the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 
 from gp_replay.core.cuts import Cut, cut_edits
@@ -102,6 +102,12 @@ class Bindings:
     def __len__(self) -> int:
         """How many ids are bound, those that are live what they were recorded included."""
         return len(self._live) + (0 if self._parent is None else len(self._parent))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The recorded ids."""
+        yield from self._live
+        if self._parent is not None:
+            yield from self._parent
 
     @property
     def changed(self) -> bool:

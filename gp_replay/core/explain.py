@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gp_replay.core.canonical import Form, path_of, request_form
+from gp_replay.core.canonical import Form, differing_ids, path_of, request_form
 from gp_replay.core.matching import Difference, Refusal, differences
 from gp_replay.core.model import Piece, Protocol, RequestHead, Side, StreamEntry
+from gp_replay.core.places import format_place
 from gp_replay.core.script import Script
 from gp_replay.errors import CassetteCorrupt
 
@@ -120,12 +121,7 @@ def other_owner(what: str, owners: Sequence[str | None], owner: str | None) -> R
 
 def other_ids(what: str, recorded: Recorded, live: Form) -> Refusal:
     """Only ids differ: those that it was given before are not the ones it says now."""
-    old, new = recorded.form(), live
-    found = tuple(
-        Difference(place=f"id {number}", recorded=before, live=now)
-        for number, (before, now) in enumerate(zip(old.ids, new.ids, strict=False), 1)
-        if before != now
-    )
+    found = _other_ids(recorded.form(), live)
     return _refusal(
         "ids",
         f"{what}: says other ids than it was given",
@@ -180,8 +176,7 @@ def mismatch(recorded: Form, live: Form, *, label: str, role: str, path: str) ->
     """A client message is not what the recording has next."""
     found = differences(recorded, live)
     if not found and recorded.ids != live.ids:
-        pairs = zip(recorded.ids, live.ids, strict=False)
-        found = tuple(Difference(place="id", recorded=old, live=new) for old, new in pairs if old != new)[:5]
+        found = _other_ids(recorded, live)
         return Refusal(
             kind="mismatch",
             reason=f"message says other ids than {label} was given",
@@ -210,6 +205,13 @@ def beyond(label: str) -> Refusal:
         close_code=4404,
         nearest=label,
         hint="record the longer conversation",
+    )
+
+
+def _other_ids(recorded: Form, live: Form) -> tuple[Difference, ...]:
+    return tuple(
+        Difference(place=format_place(place), recorded=old, live=new)
+        for place, old, new in differing_ids(recorded, live)[:5]
     )
 
 
@@ -263,12 +265,14 @@ def _toml(text: str) -> str:
 
 
 def _nearest(request: Request, close: Sequence[Recorded]) -> tuple[Recorded, tuple[Difference, ...]]:
-    best: tuple[int, Recorded, tuple[Difference, ...]] | None = None
+    best: tuple[tuple[int, int], Recorded, tuple[Difference, ...]] | None = None
     for item in close[:_COMPARED]:
         live = request_form(request.head, request.body, role=item.entry.role, rules=item.script.rules)
         found = differences(item.form(), live, most=_COUNTED)
-        if best is None or len(found) < best[0]:
-            best = (len(found), item, found)
+        # Of two with as many differences the one of the same structure is nearer: a missing message is much.
+        lacking = sum("(absent)" in (difference.recorded, difference.live) for difference in found)
+        if best is None or (len(found), lacking) < best[0]:
+            best = ((len(found), lacking), item, found)
     assert best is not None
     return best[1], best[2]
 

@@ -16,7 +16,7 @@ from gp_replay.core.canonical import Form, message_form, paired_ids
 from gp_replay.core.copies import Copies
 from gp_replay.core.landmarks import kind_of
 from gp_replay.core.matching import Refusal, differences
-from gp_replay.core.model import End, Event, Message, Piece, ResponseHead, Side
+from gp_replay.core.model import End, Event, Message, Opcode, Piece, ResponseHead, Side
 from gp_replay.core.playing import Candidate, Playing
 from gp_replay.core.script import Step, identity
 
@@ -40,6 +40,8 @@ class Hearing:
 
     def from_client(self, playing: Playing, event: Event, now_us: int) -> Refusal | None:
         """Marks what was heard with every candidate it agrees with, and drops the others."""
+        if isinstance(event, Message) and event.opcode is Opcode.TEXT and not _is_utf8(event.data):
+            return Refusal(kind="malformed", reason="a text message is not UTF-8", close_code=4400)
         agreeing: list[Candidate] = []
         forms: dict[bytes, tuple[bytes, Form | None]] = {}
         for item in playing.candidates:
@@ -147,6 +149,16 @@ class Hearing:
         recorded = [("", cue.event.data) for cue in cues if isinstance(cue.event, Message)]
         self._copies.heard(texts_of(recorded), texts_of([("", data) for data in playing.heard]))
         playing.heard.clear()
+
+
+def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _awaited(item: Candidate) -> list[int]:

@@ -102,9 +102,9 @@ class Player:
         )
 
     @property
-    def bound(self) -> int:
-        """How many ids are bound."""
-        return len(self._chooser.bindings)
+    def bound(self) -> tuple[bytes, ...]:
+        """The recorded ids that stand for something."""
+        return tuple(self._chooser.bindings)
 
     def open(self, now_us: int, live: int, request: Request) -> Outcome:
         """A live request is there, whole; or a handshake.

@@ -100,6 +100,7 @@ class Tap:
         self._open: deque[_Exchange] = deque()
         self._frames: dict[Side, FrameReader] = {}
         self._opaque: set[Side] = set()
+        self._left: How | None = None
         self.switching = False
         """An upgrade was asked for and the answer is not there: what the client sends now belongs to nobody yet."""
         self.closes = False
@@ -169,6 +170,8 @@ class Tap:
         if any(isinstance(item, Complete) for item in items):
             self._asking = None
             self._finish_if_over(exchange)
+            if self._left is not None:  # the server had closed an idle connection, and the client had not noticed
+                self.server_gone(self._left, at_us=at_us)
 
     def request_complete(self, *, at_us: int) -> None:
         """The request announced last has no body."""
@@ -210,6 +213,7 @@ class Tap:
 
     def server_gone(self, how: How, *, at_us: int) -> None:
         """The upstream ended its stream or its transport broke: nothing will follow."""
+        self._left = how
         for item in self._responses.close():
             self._answer([item], at_us)
         for exchange in list(self._open):

@@ -9,6 +9,7 @@ Heartbeats are no part of the script.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -352,7 +353,18 @@ def _answer_after_request(steps: list[Step], cues: list[Cue]) -> list[Step]:
     return [step if step.cues else replace(step, cues=1, follows_step=number > 0) for number, step in enumerate(steps)]
 
 
+# A folded line is one field still; any other line break would begin another one.
+_LINE_BREAK = re.compile(rb"\r?\n(?![ \t])|\r(?!\n)")
+
+
+def _breaks_lines(head: RequestHead | ResponseHead) -> bool:
+    first = head.reason if isinstance(head, ResponseHead) else head.method + head.target
+    return any(_LINE_BREAK.search(text) for text in (first, *(part for pair in head.headers for part in pair)))
+
+
 def _problem(events: tuple[Event, ...], entry: StreamEntry) -> str:
+    if any(isinstance(event, RequestHead | ResponseHead) and _breaks_lines(event) for event in events):
+        return "a field of its head holds a line break"
     if any(isinstance(event, Gone) and event.how is How.UNREACHABLE for event in events):
         return "the upstream was not reachable when this was recorded"
     if any(isinstance(event, Opaque) for event in events):

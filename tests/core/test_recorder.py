@@ -233,3 +233,15 @@ def test_no_bytes_of_a_server_make_a_tap_fail(reads: list[bytes], upgrade: bool)
         bench.server(data)
     bench.tap.server_gone(How.EOF, at_us=99)
     assert bench.over in ([1], [])
+
+
+def test_a_request_on_a_connection_the_server_had_closed_meets_a_server_that_is_gone() -> None:
+    bench = Bench()
+    bench.client(b"GET /a HTTP/1.1\r\n\r\n")
+    bench.server(b"HTTP/1.1 204 No Content\r\n\r\n")
+    bench.tap.server_gone(How.EOF, at_us=50)
+    bench.client(b"POST /b HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+    late = [event for event in bench.events if event.stream == 2]
+    assert [type(event).__name__ for event in late] == ["Opened", "RequestHead", "Piece", "End", "Gone"]
+    assert late[-1].side is Side.SERVER
+    assert bench.over == [1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from dialogue import CLIENT, SERVER, ask, cassette, chat
 
 from gp_replay.core.index import MemoryCassette
@@ -112,3 +113,16 @@ def test_a_request_that_never_ended_has_no_key() -> None:
     rules = Rules.from_plain({"volatile": [{"at": "body.t"}]}, source="test")
     assert compile(tape, server_cast(tape), rules).key(tape.footer.entries[0]) == b""
     assert not any(isinstance(event, Piece) and event.side is SERVER for event in tape.events(1))
+
+
+@pytest.mark.parametrize("value", [b"a\r\nSet-Cookie: x=1", b"a\nb", b"a\rb", b"a\r\n\r\nbody"])
+def test_a_head_with_a_line_break_in_a_field_is_not_played(value: bytes) -> None:
+    tape = cassette(ask(1, "GET", "/", answer_headers=((b"X-A", value),)))
+    script = compile(tape, {"default": SERVER}, Rules())
+    assert "line break" in script.stream(script.entries[0]).problem
+
+
+def test_a_folded_field_is_played() -> None:
+    tape = cassette(ask(1, "GET", "/", answer_headers=((b"X-A", b"a\r\n b"),)))
+    script = compile(tape, {"default": SERVER}, Rules())
+    assert script.stream(script.entries[0]).problem == ""
