@@ -43,7 +43,7 @@ RANKS = {
 
 # A core module imports errors, and core modules of the layers above its own in this list.
 CORE_LAYERS = (
-    "json_strings model places plain pseudonym records rewriter secret_rules shapes sse timing",
+    "aligning json_strings model places plain pseudonym records rewriter secret_rules shapes sse timing",
     "ambient answers authority coding copies correlation cuts deltas document_reading entries frames http1 identity index landmarks"
     " layouts migrations rebasing rules ruling secret_scan terms",
     "bindings codec credentials document recorder redaction routing",

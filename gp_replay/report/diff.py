@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
 
+from gp_replay.core.aligning import align
 from gp_replay.core.canonical import path_of, request_key
 from gp_replay.core.model import Cassette, End, Header, Piece, RequestHead, Side, StreamEntry
 from gp_replay.core.rules import Rules
 from gp_replay.core.shapes import shape_of
-from gp_replay.report.diff_aligning import align
 from gp_replay.report.diff_streams import Difference, Kind, stream_differences
 from gp_replay.report.plain_text import excerpt, milliseconds, printable
 

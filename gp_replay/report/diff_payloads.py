@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import orjson
 
+from gp_replay.core.aligning import align
 from gp_replay.core.places import Any_, Place, format_place
 from gp_replay.core.shapes import is_time_number, shape_of
-from gp_replay.report.diff_aligning import align
 from gp_replay.report.plain_text import printable
 
 __all__ = ["MAX_SHOWN", "Change", "event_blocks", "event_changes", "payload_changes", "purpose", "text_change"]

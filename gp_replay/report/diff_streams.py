@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import parse_qsl
 
+from gp_replay.core.aligning import align
 from gp_replay.core.canonical import message_form
 from gp_replay.core.http1 import media_type
 from gp_replay.core.model import (
@@ -26,7 +27,6 @@ from gp_replay.core.model import (
     Side,
 )
 from gp_replay.core.rules import Rules
-from gp_replay.report.diff_aligning import align
 from gp_replay.report.diff_payloads import (
     MAX_SHOWN,
     Change,

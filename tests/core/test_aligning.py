@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gp_replay.report.diff_aligning import Pair, align
+from gp_replay.core.aligning import Pair, align
 
 
 def aligned(a: str, b: str) -> list[Pair]:
