@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gp_replay.core.routing import Upstream
+from gp_replay.core.acts import Tally
+from gp_replay.core.routing import Upstream, within_namespace
 from gp_replay.core.rules import Rules
 from gp_replay.core.script import compile, server_cast
 from gp_replay.core.terms import Terms
@@ -21,7 +22,28 @@ from gp_replay.service import LOOPBACK, Service, addresses, recorded_upstreams, 
 from gp_replay.settings import command_variables, load_rules
 from gp_replay.store import CassetteFile, find_cassettes
 
-__all__ = ["Replay", "seed_of"]
+__all__ = ["Replay", "ReplayNamespace", "seed_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayNamespace:
+    """A play state of its own in a running replay; see `Replay.create`.
+
+    Attributes:
+        name: as in ``/~NAME/…``.
+        url: serves all roles, as the replay's does.
+        urls: role to URL.
+    """
+
+    name: str
+    url: str
+    urls: Mapping[str, str]
+    _look: Callable[[], Receipt] = field(repr=False)
+
+    @property
+    def receipt(self) -> Receipt:
+        """What was served, missed and left unplayed up to now; final once it was removed or the replay is over."""
+        return self._look()
 
 
 class Replay(Service):
@@ -56,25 +78,73 @@ class Replay(Service):
         self._upstreams = upstreams
         self._log = log
         self._cassettes: list[CassetteFile] = []
+        self._running = False
         self.command_exit: int | None = None
         self.warnings: list[str] = []
 
     @property
     def receipt(self) -> Receipt:
-        """What was served, missed and left unplayed up to now."""
-        tally = self._server.tally
+        """What was served, missed and left unplayed up to now, in the default namespace and in all others."""
+        return self._in_loop(self._receipt)
+
+    def _receipt(self) -> Receipt:
+        receipts = {name: self.receipt_of(tally) for name, tally in self._server.tallies.items()}
+        return replace(
+            receipts.pop(""),
+            command_exit=self.command_exit,
+            unreachable=() if self._passing is None else self._passing.unreachable,
+            namespaces=receipts,
+        )
+
+    def receipt_of(self, tally: Tally) -> Receipt:
+        """The receipt of one play state of these cassettes."""
+        settled, live = self._server.settle(tally)
         return Receipt(
             cassettes=self._used,
             cast=[(role, "server") for role in self.urls],
             timing=str(self._terms.pace),
-            served=tally.served,
-            unfinished=tally.unfinished,
-            missed=tally.missed,
-            unplayed=tally.unplayed,
-            command_exit=self.command_exit,
-            live=self._server.live,
-            unreachable=() if self._passing is None else self._passing.unreachable,
+            served=settled.served,
+            unfinished=settled.unfinished,
+            missed=settled.missed,
+            unplayed=settled.unplayed,
+            live=live,
         )
+
+    def create(self, name: str) -> ReplayNamespace:
+        """A namespace: a play state of its own over the same cassettes, for clients that are given its URL.
+
+        With ``with`` any thread may call this, with ``async with`` only the event loop's.
+
+        Args:
+            name: 1 to 63 letters, digits, ``-``, ``_`` and ``.``, the dot not first.
+
+        Raises:
+            UsageError: no such name, it is there already, there are 10 000, or the replay does not run.
+        """
+        self._needs_to_run()
+        namespace = self._in_loop(lambda: self._server.create(name))
+        return ReplayNamespace(
+            name=name,
+            url=within_namespace(self.url, name),
+            urls={role: within_namespace(url, name) for role, url in self.urls.items()},
+            _look=lambda: self._in_loop(lambda: self.receipt_of(namespace.tally)),
+        )
+
+    def remove(self, name: str) -> Receipt:
+        """Ends a namespace and its connections. What it missed still counts in the receipt of the replay.
+
+        Returns:
+            Its final receipt.
+
+        Raises:
+            UsageError: there is none of this name, or the replay does not run.
+        """
+        self._needs_to_run()
+        return self._in_loop(lambda: self.receipt_of(self._server.remove(name)))
+
+    def _needs_to_run(self) -> None:
+        if not self._running:
+            raise UsageError("namespaces come and go while the replay runs", hint="inside its with block")
 
     async def _start(self) -> None:
         try:
@@ -117,6 +187,7 @@ class Replay(Service):
             terms=replace(self._terms, seed=seed_of(cassette for _, cassette in named)),
             log=self._log,
             passing=self._passing,
+            account=self,
         )
         shared, by_role = addresses(self._listen, roles)
         try:
@@ -126,6 +197,7 @@ class Replay(Service):
             await self._server.close()
             raise
         self._serve_roles(roles, own, roots[0] if roots else "")
+        self._running = True
 
     def _pass_to(self, roles: Sequence[str]) -> Passing:
         """Where misses go: the upstream given for their role, else the one it was recorded from."""
@@ -145,6 +217,7 @@ class Replay(Service):
         return Passing.unrecorded(going, hosts=hosts, log=self._log)
 
     async def _stop(self) -> None:
+        self._running = False
         await self._server.close()
 
     def _finish(self, *, failed: bool) -> None:

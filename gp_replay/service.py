@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from gp_replay.core.routing import Upstream, parse_upstream
 from gp_replay.errors import CassetteCorrupt, UsageError
@@ -17,6 +17,8 @@ from gp_replay.store import CassetteFile
 __all__ = ["LOOPBACK", "Service", "addresses", "recorded_upstreams", "unique_names"]
 
 LOOPBACK: Address = ("127.0.0.1", 0)
+
+T = TypeVar("T")
 
 
 class Service:
@@ -57,6 +59,7 @@ class Service:
             self._loop.run(self._start())
         except BaseException:
             self._loop.close()
+            self._loop = None
             raise
         return self
 
@@ -68,7 +71,13 @@ class Service:
             self._loop.run(self._stop())
         finally:
             self._loop.close()
+            self._loop = None
         self._finish(failed=error is not None)
+
+    def _in_loop(self, work: Callable[[], T]) -> T:
+        """Calls ``work`` where the service runs: in its thread, where it has one."""
+        loop = self._loop
+        return work() if loop is None else loop.call(work)
 
     def _serve_roles(self, roles: Sequence[str], own: Mapping[str, str], root: str) -> None:
         self.url = root or next(iter(own.values()))

@@ -95,3 +95,65 @@ def test_importing_the_plugin_loads_nothing_heavy(project: pytest.Pytester) -> N
     )
     assert "msgpack" not in result.stdout.str()
     assert "websockets" not in result.stdout.str()
+
+
+def test_a_miss_in_a_namespace_fails_the_test_and_what_one_played_was_asked_for(project: pytest.Pytester) -> None:
+    text = outcome(
+        project,
+        """
+@pytest.mark.gp_replay("tapes/a.gpr")
+def test_miss(gp_replay):
+    fetch(gp_replay.url + "/x")
+    fetch(gp_replay.create("n").url + "/other")
+
+@pytest.mark.gp_replay("tapes/a.gpr", unplayed="fail")
+def test_all(gp_replay):
+    fetch(gp_replay.url + "/x")
+    fetch(gp_replay.create("n").url + "/y")
+""",
+        passed=2,
+        errors=1,
+    )
+    assert "~n: miss: GET /other" in text
+
+
+@pytest.mark.parametrize("path", ["/moved", "/~/moved"])
+def test_a_client_that_follows_absolute_paths_stays_with_its_own_replay(project: pytest.Pytester, path: str) -> None:
+    there = (b"Location", b"/next"), (b"Content-Length", b"0")
+    write(
+        Path(project.path) / "tapes" / "b.gpr",
+        cassette(
+            ask(1, "GET", path, status=302, answer=[(1, "")], answer_headers=there),
+            ask(2, "GET", "/next", at=5, answer=[(1, "arrived")]),
+        ),
+    )
+    outcome(
+        project,
+        f"""
+from urllib.parse import urljoin
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.gp_replay("tapes/b.gpr", unplayed="fail")
+def test_moved(gp_replay, number):
+    assert fetch(urljoin(gp_replay.urls["default"], "{path}")) == "arrived"
+""",
+        passed=2,
+    )
+
+
+@pytest.mark.slow
+def test_tests_in_parallel_processes_do_not_take_each_others_recordings(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        TEST
+        + """
+@pytest.mark.parametrize("number", range(20))
+@pytest.mark.gp_replay("tapes/a.gpr", unplayed="fail")
+def test_one(gp_replay, number, worker_id):
+    assert worker_id in ("gw0", "gw1")
+    assert fetch(gp_replay.url + "/x") == "one"
+    assert fetch(gp_replay.create("n").url + "/x") == "one"
+    fetch(gp_replay.url + "/y")
+"""
+    )
+    result = project.runpytest_subprocess("-p", "no:cacheprovider", "-q", "-n", "2")
+    result.assert_outcomes(passed=20)

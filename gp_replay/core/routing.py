@@ -16,17 +16,25 @@ from gp_replay.errors import UsageError
 __all__ = [
     "DEFAULT_ROLE",
     "Upstream",
+    "control_path",
+    "is_namespace",
     "origin_form",
     "parse_upstream",
     "requested_hosts",
+    "split_namespace",
     "split_role",
     "upstream_head",
+    "within_namespace",
 ]
 
 DEFAULT_ROLE = "default"
 _ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _SCHEMES = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-_RESERVED = frozenset({"_gp_replay"})
+_CONTROL = "_gp_replay"
+_RESERVED = frozenset({_CONTROL})
+# Not a dot first: clients resolve "." and ".." in a path, so such a namespace could be made and never be reached.
+_NAMESPACE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,62}")
+_IN_NAMESPACE = re.compile(rb"/(?:~|%7[Ee])(" + _NAMESPACE.pattern.encode() + rb")(?:(?=[/?])|\Z)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +79,13 @@ def parse_upstream(text: str) -> Upstream:
         port = parts.port
     except ValueError as error:
         raise UsageError(f"{url!r} is not a URL: {error}", hint=hint) from error
-    if parts.scheme not in _SCHEMES or not parts.hostname or parts.query or parts.fragment:
+    if (
+        re.search(r"[\s\x00-\x1f]", url)
+        or parts.scheme not in _SCHEMES
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+    ):
         raise UsageError(f"{url!r} is not a URL of an upstream", hint=hint)
     if parts.username is not None:
         raise UsageError(f"the URL of upstream {role} holds a user name", hint="let the client send its credential")
@@ -92,6 +106,36 @@ def origin_form(target: bytes) -> bytes:
         return target
     rest = target[absolute.end() :]
     return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def is_namespace(name: str) -> bool:
+    """Whether a namespace may have this name: 1 to 63 letters, digits, ``-``, ``_`` and ``.``, the dot not first."""
+    return _NAMESPACE.fullmatch(name) is not None
+
+
+def split_namespace(target: bytes) -> tuple[str | None, bytes]:
+    """The namespace a path names (``/~NAME/…``) and the target as that namespace sees it; None when it names none.
+
+    Some clients write ``~`` as ``%7E``; RFC 3986 section 6.2.2.2 says that is the same.
+    """
+    found = _IN_NAMESPACE.match(target)
+    if found is None:
+        return None, target
+    rest = target[found.end() :]
+    return found[1].decode("ascii"), rest if rest.startswith(b"/") else b"/" + rest
+
+
+def within_namespace(url: str, name: str) -> str:
+    """A URL of ours (``http://HOST:PORT``, perhaps with a path) with the namespace's prefix before its path."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority}/~{name}{slash}{path}"
+
+
+def control_path(target: bytes) -> str | None:
+    """What follows ``/_gp_replay/`` in a target, without its query; None for targets that are the cassettes'."""
+    first, _, rest = target.partition(b"?")[0].removeprefix(b"/").partition(b"/")
+    return rest.decode("latin-1") if target.startswith(b"/") and first == _CONTROL.encode() else None
 
 
 def split_role(target: bytes, roles: Iterable[str]) -> tuple[str | None, bytes]:

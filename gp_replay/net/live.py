@@ -11,10 +11,8 @@ import asyncio
 import json
 
 from gp_replay.core.acts import Action, Claim, Over, Pending, Refuse, Send
-from gp_replay.core.explain import Request
 from gp_replay.core.frames import FrameReader, FrameWriter
 from gp_replay.core.http1 import Body, Complete, Item, RequestLine, RequestReader, is_websocket_upgrade, wants_close
-from gp_replay.core.identity import owner_of
 from gp_replay.core.matching import Refusal
 from gp_replay.core.model import (
     Close,
@@ -23,18 +21,18 @@ from gp_replay.core.model import (
     Message,
     Ping,
     Pong,
-    Protocol,
-    RequestHead,
     ResponseHead,
     Side,
     header_value,
 )
 from gp_replay.core.render import AnswerRenderer, HandshakeRenderer, problem_answer
-from gp_replay.core.routing import origin_form, requested_hosts, split_role
+from gp_replay.core.routing import control_path, origin_form
 from gp_replay.errors import CassetteError, WireError
+from gp_replay.net.asking import miss_answer, request_of
+from gp_replay.net.control import Control
+from gp_replay.net.namespaces import Namespaces
 from gp_replay.net.passing import Passage, Passing
 from gp_replay.net.sockets import reset
-from gp_replay.net.stage import Stage
 from gp_replay.report.plain_text import printable
 
 __all__ = ["LiveClient"]
@@ -50,14 +48,25 @@ class LiveClient(asyncio.Protocol):
     """One client connection: requests one after the other, or a WebSocket.
 
     Args:
-        stage: what is played to it.
+        namespaces: each request is played on the stage of its own.
         peers: the open connections.
         role: of the listener, or None where the path names it.
         passing: where requests go that no recording answers; None: nowhere.
+        control: answers the control paths; None: they are paths like others.
     """
 
-    def __init__(self, stage: Stage, peers: set[LiveClient], role: str | None, passing: Passing | None = None) -> None:
-        self._stage = stage
+    def __init__(
+        self,
+        namespaces: Namespaces,
+        *,
+        peers: set[LiveClient],
+        role: str | None,
+        passing: Passing | None = None,
+        control: Control | None = None,
+    ) -> None:
+        self._namespaces = namespaces
+        self._stage = namespaces.default
+        self._control = control
         self._passing = passing
         self._passage: Passage | None = None
         self._peers = peers
@@ -127,7 +136,8 @@ class LiveClient(asyncio.Protocol):
     # Requests
 
     def _await_head(self) -> None:
-        """A connection that never finishes a request head must not stay for ever."""
+        """Between requests. A connection that never finishes a request head must not stay for ever."""
+        self._stage = self._namespaces.default
         if self._begun is not None:
             self._begun.cancel()
         self._begun = asyncio.get_running_loop().call_later(_HEAD_SECONDS, self._head_is_late)
@@ -205,29 +215,21 @@ class LiveClient(asyncio.Protocol):
 
     def _ask(self, line: RequestLine, body: bytes) -> None:
         sent, self._sent = self._sent, bytearray()
+        keep = not is_websocket_upgrade(line.headers) and not wants_close(line.version, line.headers)
         target = origin_form(line.target)
-        role, target = (self._role, target) if self._role else split_role(target, self._stage.roles)
-        head = RequestHead(
-            at_us=0,
-            stream=1,
-            side=Side.CLIENT,
-            method=line.method,
-            target=target,
-            version=line.version,
-            headers=line.headers,
-        )
-        websocket = is_websocket_upgrade(line.headers)
-        request = Request(
-            protocol=Protocol.WEBSOCKET if websocket else Protocol.HTTP,
-            role=role,
-            head=head,
-            body=body,
-            owner=owner_of(head),
-            hosts=tuple(requested_hosts(line.headers)),
-            base=_base(line, target),
-        )
-        handshake = HandshakeRenderer(live=head) if websocket else None
-        stage = self._stage
+        if self._control is not None and (path := control_path(target)) is not None:
+            peer = self.transport.get_extra_info("peername")
+            self._answered(self._control.answer(line, path, peer=peer, close=not keep), keep=keep)
+            return
+        name, target = self._namespaces.route(target)
+        stage = self._namespaces.stage(name)
+        if stage is None:
+            self._miss(self._namespaces.unknown(name or "", line), line, keep=keep)
+            return
+        self._stage = stage
+        request = request_of(line, body, target=target, namespace=name, role=self._role, stage=stage)
+        head = request.head
+        handshake = HandshakeRenderer(live=head) if is_websocket_upgrade(line.headers) else None
         live = stage.attach(self)
         try:
             outcome = stage.player.open(stage.clock.now_us(), live, request)
@@ -242,7 +244,7 @@ class LiveClient(asyncio.Protocol):
                     self._passage.begin(bytes(sent), ended=self._ended)
                     return
                 stage.detach(live)
-                self._miss(outcome, keep=not websocket and not wants_close(line.version, line.headers))
+                self._miss(outcome, line, keep=keep)
                 return
             case Claim():
                 self._label, script = outcome.label, outcome.script
@@ -267,10 +269,13 @@ class LiveClient(asyncio.Protocol):
             self.transport.resume_reading()
         self._resume_soon()
 
-    def _miss(self, refusal: Refusal, *, keep: bool) -> None:
+    def _miss(self, refusal: Refusal, line: RequestLine, *, keep: bool) -> None:
         self._stage.say(refusal)
-        body = json.dumps({"error": {"type": "gp_replay_miss", "message": refusal.reason, **refusal.plain()}})
-        self.transport.write(problem_answer(424, body.encode() + b"\n", served_by="miss", close=not keep))
+        self._answered(miss_answer(refusal, line.method, close=not keep), keep=keep)
+
+    def _answered(self, answer: bytes, *, keep: bool) -> None:
+        """An answer of our own."""
+        self.transport.write(answer)
         if keep:
             self._await_head()
         else:
@@ -408,11 +413,3 @@ class LiveClient(asyncio.Protocol):
             return
         self._await_head()
         self._resume_soon()
-
-
-def _base(line: RequestLine, target: bytes) -> str:
-    """What this client puts before the role's paths."""
-    host = header_value(line.headers, b"host") or b""
-    own = origin_form(line.target)
-    prefix = own[: len(own) - len(target)] if own.endswith(target) else b""
-    return (host + prefix.rstrip(b"/")).decode("latin-1") if host else ""

@@ -64,11 +64,19 @@ class Stage:
         self._numbers = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_us = 0
+        self._closed = False
 
     def close(self) -> None:
-        """Nothing is due any more."""
+        """Nothing is due any more, also once the last connections say that they are gone."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+
+    def drop_all(self) -> None:
+        """Breaks off every connection that has a live stream here; their clients count as gone."""
+        for live, actor in list(self._live.items()):
+            self.detach(live)
+            actor.drop()
 
     def attach(self, actor: Actor) -> int:
         """A number for a new live stream of this connection."""
@@ -126,7 +134,7 @@ class Stage:
         self.act(self.player.tick(self.clock.now_us()))
 
     def _arm(self) -> None:
-        due_us = self.player.next_due()
+        due_us = None if self._closed else self.player.next_due()
         if self._timer is not None:
             if due_us == self._timer_us and not self._timer.cancelled():
                 return

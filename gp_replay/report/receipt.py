@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gp_replay.core.matching import Refusal
 
 __all__ = ["CassetteUsed", "Receipt"]
+
+_NAMED = 5
+"""Namespaces a verdict names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,8 @@ class Receipt:
         command_exit: of ``-- COMMAND``, or None.
         live: requests that no recording answered and an upstream did, with where they went.
         unreachable: what upstreams said that could not be reached; those requests were missed.
+        namespaces: the receipt of each, by name, also of those that were removed; the fields above are those of the
+            default one, the properties below sum up.
     """
 
     cassettes: Sequence[CassetteUsed]
@@ -54,37 +59,59 @@ class Receipt:
     command_exit: int | None = None
     live: Sequence[str] = ()
     unreachable: Sequence[str] = ()
+    namespaces: Mapping[str, Receipt] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
         """Who answered: ``cassette``, or ``mixed`` as soon as anything was answered live."""
-        return "mixed" if self.live else "cassette"
+        return "mixed" if any(item.live for item in self._all) else "cassette"
 
     @property
     def exit_code(self) -> int:
-        """1 with a miss, 4 when nothing was served, else 0."""
-        if self.missed:
+        """1 with a miss in any namespace, 4 when nothing was served in any, else 0."""
+        if any(item.missed for item in self._all):
             return 1
-        return 0 if self.served else 4
+        return 0 if any(item.served for item in self._all) else 4
+
+    @property
+    def never_asked(self) -> Sequence[str]:
+        """Recordings nobody asked for in any namespace."""
+        played = {label for item in self.namespaces.values() for label in item.served}
+        return [label for label in self.unplayed if label not in played]
 
     @property
     def verdict(self) -> str:
         """One line for people."""
-        counts = f"served {len(self.served)}, missed {len(self.missed)}, unplayed {len(self.unplayed)}"
-        if self.live:
-            counts += f", answered live {len(self.live)}"
+        served = sum(len(item.served) for item in self._all)
+        missed = sum(len(item.missed) for item in self._all)
+        live = sum(len(item.live) for item in self._all)
+        early = sum(len(item.unfinished) for item in self._all)
+        counts = f"served {served}, missed {missed}, unplayed {len(self.never_asked)}"
+        if live:
+            counts += f", answered live {live}"
+        if self.namespaces:
+            counts += f", namespaces {len(self.namespaces)}{self._where_missed}"
         if self.unreachable:
             counts += f"; not reachable: {'; '.join(self.unreachable)}"
-        if not self.served and not self.missed:
-            why = "no cassette had what was asked" if self.live else "no client asked"
+        if not served and not missed:
+            why = "no cassette had what was asked" if live else "no client asked"
             return f"nothing was served: {why} ({counts})"
-        return counts + (f", {len(self.unfinished)} left early" if self.unfinished else "")
+        return counts + (f", {early} left early" if early else "")
+
+    @property
+    def _all(self) -> Sequence[Receipt]:
+        return (self, *self.namespaces.values())
+
+    @property
+    def _where_missed(self) -> str:
+        names = [name for name, item in self.namespaces.items() if item.missed]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return f" (missed in {', '.join(names[:_NAMED])}{more})" if names else ""
 
     def plain(self) -> dict[str, object]:
         """As JSON-safe data."""
         return {
-            "verdict": self.verdict,
-            "exit_code": self.exit_code,
+            **self._own,
             "command_exit": self.command_exit,
             "source": self.source,
             "timing": self.timing,
@@ -93,10 +120,19 @@ class Receipt:
                 {"name": item.name, "path": item.path, "digest": item.digest, "recorded_at": item.recorded_at}
                 for item in self.cassettes
             ],
+            "unreachable": list(self.unreachable),
+            "namespaces": {name: item._own for name, item in self.namespaces.items()},
+        }
+
+    @property
+    def _own(self) -> dict[str, object]:
+        """What a namespace does not have in common with all."""
+        return {
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
             "served": list(self.served),
             "unfinished": list(self.unfinished),
             "missed": [item.plain() for item in self.missed],
             "live": list(self.live),
-            "unreachable": list(self.unreachable),
             "unplayed": list(self.unplayed),
         }

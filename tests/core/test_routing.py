@@ -7,11 +7,15 @@ from gp_replay.core.model import Headers
 from gp_replay.core.routing import (
     DEFAULT_ROLE,
     Upstream,
+    control_path,
+    is_namespace,
     origin_form,
     parse_upstream,
     requested_hosts,
+    split_namespace,
     split_role,
     upstream_head,
+    within_namespace,
 )
 from gp_replay.errors import UsageError
 
@@ -141,3 +145,80 @@ def test_the_host_can_be_kept_and_an_extension_nobody_can_read_is_not_offered() 
 def test_a_forwarded_host_counts_before_the_host() -> None:
     assert requested_hosts(((b"Host", b"B.test"), (b"X-Forwarded-Host", b" A.test "))) == ("a.test", "b.test")
     assert requested_hosts(()) == ()
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "rest"),
+    [
+        (b"/~a/llm/v1?y=/~b/", "a", b"/llm/v1?y=/~b/"),
+        (b"/~a", "a", b"/"),
+        (b"/~a?x", "a", b"/?x"),
+        (b"/~a/", "a", b"/"),
+        (b"/~a//x", "a", b"//x"),
+        (b"/~a/~b/x", "a", b"/~b/x"),
+        (b"/%7Ea/x", "a", b"/x"),
+        (b"/%7ea", "a", b"/"),
+        (b"/~A-b_c.9/x", "A-b_c.9", b"/x"),
+        (b"/~" + b"a" * 63 + b"/x", "a" * 63, b"/x"),
+        (b"/~" + b"a" * 64 + b"/x", None, b"/~" + b"a" * 64 + b"/x"),
+        (b"/~/x", None, b"/~/x"),
+        (b"/~../x", None, b"/~../x"),
+        (b"/~a%2Fb/x", None, b"/~a%2Fb/x"),
+        (b"/~a\n", None, b"/~a\n"),
+        (b"/llm/~a/x", None, b"/llm/~a/x"),
+        (b"//~a/x", None, b"//~a/x"),
+        (b"~a/x", None, b"~a/x"),
+        (b"*", None, b"*"),
+    ],
+)
+def test_the_first_part_of_a_path_may_name_a_namespace(target: bytes, name: str | None, rest: bytes) -> None:
+    assert split_namespace(target) == (name, rest)
+
+
+@given(st.from_regex(r"[A-Za-z0-9._-]{1,70}", fullmatch=True), st.binary(max_size=20))
+def test_a_name_is_one_exactly_if_its_prefix_is_taken_off(name: str, rest: bytes) -> None:
+    assert (split_namespace(f"/~{name}/".encode() + rest)[0] == name) is is_namespace(name)
+
+
+@given(st.binary(max_size=40) | st.binary(max_size=20).map(b"/~".__add__))
+def test_any_target_is_split_without_loss(target: bytes) -> None:
+    name, rest = split_namespace(target)
+    if name is None:
+        assert rest == target
+    else:
+        assert is_namespace(name)
+        assert target.endswith(rest.removeprefix(b"/"))
+
+
+@pytest.mark.parametrize(
+    ("url", "within"),
+    [
+        ("http://127.0.0.1:80", "http://127.0.0.1:80/~n"),
+        ("http://[::1]:80/llm", "http://[::1]:80/~n/llm"),
+        ("http://127.0.0.1:80/a/b", "http://127.0.0.1:80/~n/a/b"),
+    ],
+)
+def test_a_url_is_put_into_a_namespace(url: str, within: str) -> None:
+    assert within_namespace(url, "n") == within
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/_gp_replay/namespaces/a?x=/y", "namespaces/a"),
+        (b"/_gp_replay/", ""),
+        (b"/_gp_replay", ""),
+        (b"/_gp_replay?x", ""),
+        (b"/_gp_replay//x", "/x"),
+        (b"/_gp_replayx/y", None),
+        (b"/~a/_gp_replay/x", None),
+        (b"//_gp_replay/x", None),
+        (b"_gp_replay/x", None),
+        (b"/%5fgp_replay/x", None),
+        (b"/x/../_gp_replay/x", None),
+        (b"/?/_gp_replay/x", None),
+        (b"*", None),
+    ],
+)
+def test_control_paths_are_told_from_the_cassettes(target: bytes, path: str | None) -> None:
+    assert control_path(target) == path

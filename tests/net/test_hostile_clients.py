@@ -84,7 +84,8 @@ def test_an_illegal_frame_is_closed_with_its_code_and_the_next_client_is_served(
 
 
 ODD_TARGETS = [
-    *(b"/../../etc/passwd", b"/%2e%2e/%2e%2e/etc/passwd", b"/llm/../../x", b"/_gp_replay/namespaces/x"),
+    *(b"/../../etc/passwd", b"/%2e%2e/%2e%2e/etc/passwd", b"/llm/../../x", b"/x/../_gp_replay/namespaces"),
+    *(b"//_gp_replay/namespaces", b"/%5fgp_replay/namespaces", b"/~/x", b"/~../x", b"/~a%2f/x", b"/~nobody/x"),
     *(b"*", b"x", b"://", b"//[", b"http://[::1", b"/%00", b"/\xff\xfe"),
     *(b"/?" + b"a=&" * 5000, b"/" * 5000, b"/x?" + b"%" * 999),
 ]

@@ -91,3 +91,24 @@ def test_a_refusal_is_logged_with_all_a_person_needs() -> None:
     assert lines == [
         "miss: GET /y\n  nearest: tape#1\n  body.a: recorded '1', live '2'\n  rule: [[volatile]]\n  rule: at = \"body.a\"\n  hint: do this"
     ]
+
+
+def test_a_closed_stage_sets_no_timer_when_its_last_clients_leave() -> None:
+    async def main() -> tuple[int, object]:
+        there, request = stage(Pace())
+        listener = Dropped()
+        there.player.open(there.clock.now_us(), there.attach(listener), request)
+        there.poll()
+        there.close()
+        there.drop_all()
+        there.act([])
+        return listener.dropped, there._timer
+
+    assert run(main()) == (1, None)
+
+
+class Dropped(Listener):
+    dropped = 0
+
+    def drop(self) -> None:
+        self.dropped += 1

@@ -36,3 +36,31 @@ def test_verdict_and_code(receipt: Receipt, code: int, words: str) -> None:
     assert receipt.exit_code == code
     assert words in receipt.verdict
     assert json.loads(json.dumps(receipt.plain()))["exit_code"] == code
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "code", "words"),
+    [
+        ((), {"n": FINE}, 0, "served 1, missed 0, unplayed 0, namespaces 1"),
+        ((), {"n": replace(FINE, served=())}, 4, "nothing was served: no client asked"),
+        (("a#1",), {"n": replace(FINE, served=(), missed=(MISS,))}, 1, "namespaces 1 (missed in n)"),
+        (("a#1",), {"n": FINE, "m": replace(FINE, unfinished=("a#1",))}, 0, "served 3, missed 0"),
+        ((), {f"n{i}": replace(FINE, missed=(MISS,)) for i in range(7)}, 1, "missed in n0, n1, n2, n3, n4 and 2 more"),
+        ((), {"n": replace(FINE, served=(), live=("GET /y",))}, 4, "no cassette had what was asked"),
+    ],
+)
+def test_namespaces_are_summed_up(own: tuple[str, ...], others: dict[str, Receipt], code: int, words: str) -> None:
+    receipt = replace(FINE, served=own, unplayed=() if own else ("a#1",), namespaces=others)
+    assert receipt.exit_code == code
+    assert words in receipt.verdict
+    plain = json.loads(json.dumps(receipt.plain()))["namespaces"]
+    assert {name: (item["verdict"], item["exit_code"]) for name, item in plain.items()} == {
+        name: (item.verdict, item.exit_code) for name, item in others.items()
+    }
+
+
+def test_what_one_namespace_played_was_not_left_unplayed() -> None:
+    receipt = replace(FINE, unplayed=("a#2", "a#3"), namespaces={"n": replace(FINE, served=("a#2",))})
+    assert list(receipt.never_asked) == ["a#3"]
+    assert receipt.source == "cassette"
+    assert replace(receipt, namespaces={"n": replace(FINE, live=("GET /",))}).source == "mixed"
