@@ -26,10 +26,21 @@ from gp_replay.core.timing import Pace
 from gp_replay.driving import Driven, Driving
 from gp_replay.errors import CassetteExists, UsageError
 from gp_replay.recording import Recorded, Recording
-from gp_replay.replaying import Replay
+from gp_replay.replaying import Replay, ReplayNamespace
 from gp_replay.settings import load_credentials, load_redaction
 
-__all__ = ["Driven", "Driving", "Recorded", "Recording", "Replay", "default_redaction", "drive", "record", "replay"]
+__all__ = [
+    "Driven",
+    "Driving",
+    "Recorded",
+    "Recording",
+    "Replay",
+    "ReplayNamespace",
+    "default_redaction",
+    "drive",
+    "record",
+    "replay",
+]
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Listen: TypeAlias = str | Sequence[str]
