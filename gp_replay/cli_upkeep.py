@@ -86,6 +86,27 @@ def diff(
 
 
 @commands.command()
+def learn(
+    a: Annotated[Path, typer.Argument(help="A cassette; what is learned is about it.", metavar="A")],
+    b: Annotated[Path, typer.Argument(help="The same conversation, recorded again.", metavar="B")],
+    everything: Annotated[bool, typer.Option("--all", help="Learn words and plain numbers too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be learned.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Learn from two takes what differs from run to run.
+
+    Writes the places of random and time-like values to A's NAME.profile.json, which matching reads. Words, plain
+    numbers and what is not always there are listed, and left to the rules in NAME.toml.
+    """
+    from gp_replay import upkeep
+
+    _warn_of(a, b)
+    taught = upkeep.learn(a, b, everything=everything, dry_run=dry_run)
+    print_data([json.dumps(taught.plain(), indent=2)] if as_json else taught.lines())
+    say(taught.summary)
+
+
+@commands.command()
 def convert(
     source: Annotated[Path, typer.Argument(help="A .gpr, .yaml, .yml or .json file.", metavar="A")],
     target: Annotated[Path, typer.Argument(help="What to write, by its suffix.", metavar="B")],

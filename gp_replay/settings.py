@@ -7,13 +7,25 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import orjson
+
 from gp_replay.core.credentials import Credentials
+from gp_replay.core.profile import Profile
 from gp_replay.core.redaction import RedactionRules
 from gp_replay.core.routing import Upstream
 from gp_replay.core.rules import Rules
 from gp_replay.errors import UsageError
 
-__all__ = ["command_variables", "load_credentials", "load_redaction", "load_rules", "parse_variable"]
+__all__ = [
+    "command_variables",
+    "load_credentials",
+    "load_profile",
+    "load_redaction",
+    "load_rules",
+    "own_rules",
+    "parse_variable",
+    "profile_path",
+]
 
 SDK_VARIABLES = (
     ("api.openai.com", "OPENAI_BASE_URL", "/v1"),
@@ -140,7 +152,18 @@ def _token_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def load_rules(cassette: Path) -> Rules:
-    """The rules in ``NAME.toml`` beside ``NAME.gpr``; none where there is no such file.
+    """The rules in ``NAME.toml`` beside ``NAME.gpr``, and what ``NAME.profile.json`` adds; none where neither is there.
+
+    Literal places of the rules win over what was learned.
+
+    Raises:
+        UsageError: a file cannot be read, or holds something that is no rule or no profile.
+    """
+    return own_rules(cassette) + load_profile(cassette).rules
+
+
+def own_rules(cassette: Path) -> Rules:
+    """The rules in ``NAME.toml`` alone: what a person wrote.
 
     Raises:
         UsageError: the file is no TOML, or holds something that is no rule.
@@ -149,11 +172,34 @@ def load_rules(cassette: Path) -> Rules:
     try:
         with path.open("rb") as file:
             plain = tomllib.load(file)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return Rules()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: {error}", hint="it is the cassette's rules, as TOML") from error
     return Rules.from_plain(plain, source=str(path))
+
+
+def profile_path(cassette: Path) -> Path:
+    """Where the profile of a cassette stands."""
+    return cassette.with_suffix(".profile.json")
+
+
+def load_profile(cassette: Path) -> Profile:
+    """The profile beside a cassette; an empty one where there is none.
+
+    Raises:
+        UsageError: the file cannot be read, or is no profile.
+    """
+    path = profile_path(cassette)
+    try:
+        plain = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return Profile()
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise UsageError(
+            f"{path}: {error}", hint="gp-replay learn writes this file; delete it and learn again"
+        ) from error
+    return Profile.from_plain(plain, source=str(path))
 
 
 def parse_variable(text: str) -> tuple[str, str]:

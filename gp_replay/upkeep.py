@@ -1,4 +1,4 @@
-"""Looking after cassettes: list, show, diff, convert. What the commands of the same names do."""
+"""Looking after cassettes: list, show, diff, convert, learn. What the commands of the same names do."""
 
 from __future__ import annotations
 
@@ -15,16 +15,27 @@ from gp_replay.core.canonical import fingerprint, request_key
 from gp_replay.core.document import ordered_events, to_document
 from gp_replay.core.document_reading import document_facts, from_document
 from gp_replay.core.index import MemoryCassette
+from gp_replay.core.learning import learn as lesson_of
 from gp_replay.core.model import Event, Header, Origin
-from gp_replay.errors import CassetteCorrupt, CassetteError, CassetteExists, CassetteMissing, DiskFailure, UsageError
+from gp_replay.core.profile import Profile
+from gp_replay.errors import (
+    CassetteCorrupt,
+    CassetteError,
+    CassetteExists,
+    CassetteMissing,
+    CouldNotCheck,
+    DiskFailure,
+    UsageError,
+)
 from gp_replay.interop.documents import dump_json, dump_yaml, load_json, load_yaml
 from gp_replay.report.diff import Diff, diff_cassettes
+from gp_replay.report.lessons import Taught
 from gp_replay.report.listing import Listing, listing, redaction_is_off, rows_json, table, unreadable
 from gp_replay.report.show import show_json, show_lines
-from gp_replay.settings import load_rules
+from gp_replay.settings import load_profile, load_rules, own_rules, profile_path
 from gp_replay.store import CassetteFile, CassetteWriter, find_cassettes, find_unfinished, repair
 
-__all__ = ["Found", "convert", "diff", "list_cassettes", "redaction_warning", "repair", "show"]
+__all__ = ["Found", "convert", "diff", "learn", "list_cassettes", "redaction_warning", "repair", "show"]
 
 _CONTENT = "content"
 _SUFFIXES = (".gpr", ".yaml", ".yml", ".json")
@@ -124,6 +135,56 @@ def diff(a: Path, b: Path) -> Diff:
     """
     with CassetteFile.open(a) as one, CassetteFile.open(b) as other:
         return diff_cassettes(one, other)
+
+
+def learn(a: Path, b: Path, *, everything: bool = False, dry_run: bool = False) -> Taught:
+    """Learns from two takes of one conversation which values differ from run to run, into the profile beside ``a``.
+
+    Args:
+        a, b: cassettes.
+        everything: also learn where words and plain numbers differ.
+        dry_run: write nothing.
+
+    Raises:
+        CassetteError: one of them cannot be read.
+        UsageError: the rules or the profile beside ``a`` are none, or ``b`` is the same recording.
+        CouldNotCheck: the takes have no request and no message in common.
+        DiskFailure: the profile cannot be written.
+    """
+    # What the profile has is looked for again, so that it is known how often it was seen.
+    rules, known = own_rules(a), load_profile(a)
+    with CassetteFile.open(a) as one, CassetteFile.open(b) as other:
+        takes = one.digest, other.digest
+        if takes[0] == takes[1]:
+            raise UsageError(f"{a} and {b} are the same recording", hint="record the conversation a second time")
+        lesson = lesson_of(one, other, rules, everything=everything)
+    if not lesson.pairs:
+        raise CouldNotCheck(
+            f"{a} and {b} have no request and no message in common",
+            hint="record the same conversation again, with the same roles and owners",
+        )
+    profile = known.merged(lesson.learned, takes=takes)
+    path = profile_path(a)
+    writes = not dry_run and bool(profile.volatile) and profile != known
+    if writes:
+        _write_profile(profile, path)
+    return Taught(
+        lesson=lesson,
+        profile=profile,
+        new=tuple(place for place in lesson.learned if not any(old.covers(place) for old in known.volatile)),
+        path=str(path),
+        written=writes,
+    )
+
+
+def _write_profile(profile: Profile, path: Path) -> None:
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        scratch.write_text(json.dumps(profile.plain(), indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise DiskFailure(f"{path} cannot be written: {error.strerror}") from error
 
 
 def convert(source: Path, target: Path, *, force: bool = False) -> Path:

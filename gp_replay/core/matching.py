@@ -5,7 +5,7 @@ Every lookup costs the same however much was recorded. When nothing answers, `ex
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -13,10 +13,11 @@ from gp_replay.core.canonical import Form, Plain
 from gp_replay.core.model import Protocol
 from gp_replay.core.places import Any_, Place, Step, format_place
 
-__all__ = ["Difference", "Refusal", "Shelf", "differences"]
+__all__ = ["ABSENT", "Difference", "Refusal", "Shelf", "compare", "differences", "shown"]
 
 _DIGEST = 16
 _MAX_VALUE = 120
+_TRIMMED = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +70,8 @@ class Refusal:
 class _Slot:
     """All recordings with one form, protocol, role and owner, in recorded order; claimed ones leave from the front."""
 
-    waiting: deque[int] = field(default_factory=deque)
-    by_literal: dict[bytes, deque[int]] = field(default_factory=dict)
+    waiting: list[int] = field(default_factory=list)
+    by_literal: dict[bytes, list[int]] = field(default_factory=dict)
     all: list[int] = field(default_factory=list)
 
 
@@ -104,7 +105,7 @@ class Shelf:
         self._place[number] = (form, (role, owner), literal)
         slot = self._slots.setdefault(form, {}).setdefault((role, owner), _Slot())
         slot.waiting.append(number)
-        slot.by_literal.setdefault(literal, deque()).append(number)
+        slot.by_literal.setdefault(literal, []).append(number)
         slot.all.append(number)
 
     def roles(self, *, protocol: Protocol, key: bytes) -> list[str]:
@@ -131,11 +132,17 @@ class Shelf:
         own = self._own(protocol, key, role, owners)
         literal = [slot.by_literal[key[_DIGEST:]] for slot in own if key[_DIGEST:] in slot.by_literal]
         for queue, same in (*((queue, True) for queue in literal), *((slot.waiting, False) for slot in own)):
-            while queue and queue[0] in self._claimed:
-                queue.popleft()
+            self._trim(queue)
             for number in queue:
                 if number not in self._claimed:
                     yield number, same
+
+    def _trim(self, queue: list[int]) -> None:
+        """Drops claimed numbers from the front, many at a time: so none is looked at often, or moved often."""
+        if len(queue) <= _TRIMMED or queue[_TRIMMED - 1] not in self._claimed:
+            return
+        gone = next((at for at, number in enumerate(queue) if number not in self._claimed), len(queue))
+        del queue[:gone]
 
     def all_of(self, *, protocol: Protocol, key: bytes, role: str, owners: Iterable[str | None]) -> list[int]:
         """The recordings of this form and these owners, claimed or not, in recorded order."""
@@ -157,44 +164,43 @@ class Shelf:
         slot = self._slots[form][key]
         for queue in (slot.waiting, slot.by_literal[literal]):
             if number not in queue:
-                queue.appendleft(number)
-                if len(queue) > 1 and queue[1] < number:
-                    ordered = sorted(queue)
-                    queue.clear()
-                    queue.extend(ordered)
+                insort(queue, number)
 
 
 def differences(recorded: Form, live: Form, *, most: int = 5) -> tuple[Difference, ...]:
     """The first places where two forms differ, in document order."""
     found: list[Difference] = []
-    for place, old, new in _compare((), recorded.plain, live.plain):
+    for place, old, new in compare((), recorded.plain, live.plain):
         if len(found) == most:
             break
-        found.append(Difference(place=format_place(place), recorded=_show(old), live=_show(new)))
+        found.append(Difference(place=format_place(place), recorded=shown(old), live=shown(new)))
     return tuple(found)
 
 
-_ABSENT = object()
+ABSENT = object()
+"""Stands for a value that one side lacks."""
 
 
-def _compare(place: Place, old: object, new: object) -> Iterator[tuple[Place, object, object]]:
+def compare(place: Place, old: object, new: object) -> Iterator[tuple[Place, object, object]]:
+    """All places below ``place`` where two values of canonical forms differ, in document order, with both values."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in dict.fromkeys((*old, *new)):
             step: Step = Any_.JSON if name == "{}" else name
-            yield from _compare((*place, step), old.get(name, _ABSENT), new.get(name, _ABSENT))
+            yield from compare((*place, step), old.get(name, ABSENT), new.get(name, ABSENT))
     elif isinstance(old, list) and isinstance(new, list):
         for number in range(max(len(old), len(new))):
-            yield from _compare(
+            yield from compare(
                 (*place, number),
-                old[number] if number < len(old) else _ABSENT,
-                new[number] if number < len(new) else _ABSENT,
+                old[number] if number < len(old) else ABSENT,
+                new[number] if number < len(new) else ABSENT,
             )
     elif type(old) is not type(new) or old != new:
         yield place, old, new
 
 
-def _show(value: Plain | object) -> str:
-    if value is _ABSENT:
+def shown(value: Plain | object) -> str:
+    """A value of a canonical form as short text for people."""
+    if value is ABSENT:
         return "(absent)"
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}… ({len(text)} characters)"

@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 from gp_replay.errors import UsageError
 
-__all__ = ["Any_", "Place", "Step", "format_place", "parse_place"]
+__all__ = ["Any_", "Place", "Step", "covers", "format_place", "parse_place"]
 
 
 class Any_(Enum):
@@ -55,6 +55,14 @@ def format_place(place: Place) -> str:
             case str():
                 text += f"[{json.dumps(step)}]"
     return text
+
+
+def covers(wide: Place, place: Place) -> bool:
+    """Whether ``place`` is the place ``wide``, or within it; ``[*]`` stands for any element."""
+    return len(wide) <= len(place) and all(
+        step == inner or (step is Any_.ELEMENT and isinstance(inner, int))
+        for step, inner in zip(wide, place, strict=False)
+    )
 
 
 def parse_place(text: str) -> Place:

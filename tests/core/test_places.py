@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gp_replay.core.places import Any_, Place, format_place, parse_place
+from gp_replay.core.places import Any_, Place, covers, format_place, parse_place
 from gp_replay.errors import UsageError
 
 TABLE: list[tuple[str, Place]] = [
@@ -68,3 +68,20 @@ def test_garbage_is_a_place_or_raises_exactly_usage_error(text: str) -> None:
     except UsageError:
         return
     assert parse_place(format_place(place)) == place
+
+
+@pytest.mark.parametrize(
+    ("wide", "place", "covered"),
+    [
+        ("body.a", "body.a", True),
+        ("body.a", "body.a.b[0]{}", True),
+        ("body.a.b", "body.a", False),
+        ("body.a[*].b", "body.a[3].b", True),
+        ("body.a[*].b", "body.a[*].b", True),
+        ("body.a[3].b", "body.a[*].b", False),
+        ("body.a[*]", "body.a.b", False),
+        ("body", "query", False),
+    ],
+)
+def test_a_place_covers_what_lies_within_it(wide: str, place: str, covered: bool) -> None:
+    assert covers(parse_place(wide), parse_place(place)) is covered
