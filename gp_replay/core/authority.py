@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 __all__ = ["OwnAddress"]
 
@@ -26,14 +27,14 @@ class OwnAddress:
         scheme, _, rest = upstream.partition("://")
         authority, _, path = rest.partition("/")
         base = f"/{path}".rstrip("/") if path else ""
-        names = list(dict.fromkeys(name for name in (authority, host) if name))
+        names = tuple(dict.fromkeys(name for name in (authority, host) if name))
         self._is_secure = scheme in ("https", "wss")
         self._recorded = (authority + base).encode("latin-1", "replace")
         self._live = live.encode("latin-1", "replace")
         self._out: re.Pattern[bytes] | None = None
         if authority and live and live not in (authority + base, host + base):
             self._out = _urls(names, base)
-            self._back = _urls([live.partition("/")[0]], live[len(live.partition("/")[0]) :])
+            self._back = _urls((live.partition("/")[0],), live[len(live.partition("/")[0]) :])
 
     def rewrite(self, raw: bytes) -> bytes:
         """``raw`` with the upstream's URLs, in a header or in JSON with or without escaped slashes, naming us."""
@@ -49,7 +50,8 @@ class OwnAddress:
         return self._back.sub(lambda found: _url(found, schemes, self._recorded), raw)
 
 
-def _urls(names: list[str], base: str) -> re.Pattern[bytes]:
+@lru_cache(maxsize=256)
+def _urls(names: tuple[str, ...], base: str) -> re.Pattern[bytes]:
     path = b"".join(rb"\\*/" + re.escape(part).encode("latin-1", "replace") for part in base.split("/")[1:])
     hosts = b"|".join(re.escape(name).encode("latin-1", "replace") for name in names)
     return re.compile(rb"(https?|wss?):((?:\\*/){2})(?:%s)%s%s" % (hosts, path, _END), re.IGNORECASE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TypeVar
 
 from gp_replay.core.deltas import MAX_UNIT, Deltas, EventStreamDeltas
@@ -366,12 +367,18 @@ class StreamRedactor:
         return out
 
 
+@cache
+def _plain_scanner() -> SecretScanner:
+    """The scanner of the built-in rules: made once, since every request and message is looked at with it."""
+    return SecretScanner()
+
+
 class SecretClasses:
     """Secrets by class and ordinal, for the canonical form: which are equal counts, their values do not."""
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
-        self._scanner = SecretScanner()
+        self._scanner = _plain_scanner()
 
     def mask(self, text: str, name: str, *, parameter: bool = False) -> str:
         """``text`` with every secret in it replaced.

@@ -184,6 +184,7 @@ class _Writing:
         self._path = path_of(head.target)
         self._cues: list[Cue] = []
         self._cue_us: list[int] = []
+        self._cues_us = head.at_us  # of the latest of them
         self._steps: list[Step] = []
         self._lanes: dict[str, list[int]] = {"": []}
         self._pings: list[Event] = []
@@ -197,7 +198,7 @@ class _Writing:
         self._defined: dict[bytes, int] = {}  # ids, and the cue that said them first
 
     def take(self, event: Event) -> None:
-        ambient = ambient_of(event, self._head.target)
+        ambient = ambient_of(event, self._head.target) if self._entry.protocol is Protocol.WEBSOCKET else None
         if ambient is not None:
             self._set_aside(event, ambient)
             return
@@ -239,6 +240,7 @@ class _Writing:
             )
         )
         self._cue_us.append(event.at_us)
+        self._cues_us = max(self._cues_us, event.at_us)
 
     def _add_step(self, event: Event, digest: bytes, said: Correlated | None) -> None:
         number = said.number if said is not None and said.reply and said.number in self._requests else ""
@@ -247,8 +249,7 @@ class _Writing:
             only = (self._requests[number],)
         elif self._part is Side.CLIENT and self._entry.protocol is Protocol.WEBSOCKET:
             only = self._heard_before(event)
-        waits = only if only is not None else range(len(self._cues))
-        gate_us = max((self._cue_us[cue] for cue in waits), default=self._head.at_us)
+        gate_us = self._cues_us if only is None else max((self._cue_us[cue] for cue in only), default=self._head.at_us)
         lane = self._lanes.setdefault(number, [])
         last = self._steps[lane[-1]] if lane else None
         follows = last is not None and last.event.at_us >= gate_us

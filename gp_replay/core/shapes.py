@@ -22,6 +22,7 @@ _PREFIXED = re.compile(
     r"(?:[_-][a-z]{1,12}){0,2}[_-]([A-Za-z0-9]{6,})"
 )
 _OPAQUE = re.compile(r"[A-Za-z0-9_-]{16,}={0,2}")
+_DIGITS = re.compile("[0-9]")
 _WORD = re.compile(r"[A-Za-z0-9_-]{8,}")
 _QUOTED = re.compile(
     rb'(?<=["=])[A-Za-z0-9_-]{8,512}(?=={0,2}\\*["&]|\Z)'
@@ -68,7 +69,7 @@ def is_id(text: str) -> bool:
 
 def embedded_ids(text: str) -> list[tuple[int, int]]:
     """Where ids stand within other text: only such as nothing else looks like, uuids and those with a known prefix."""
-    if not any(character.isdigit() for character in text):
+    if _DIGITS.search(text) is None:
         return []
     return [word.span() for word in _WORD.finditer(text) if _is_plainly_id(word[0])]
 

@@ -61,7 +61,7 @@ ILLEGAL = {
     "close with a reason that is no text": (frame(8, b"\x03\xe8\xff"), 4400),
     "a length of 2**62": (frame(1, length=2**62), 4413),
     "a length with its sign set": (frame(1, length=2**63 + 5), 4413),
-    "text that is none": (frame(1, b"\xff\xfe"), 4409),
+    "text that is none": (frame(1, b"\xff\xfe"), 4400),
     "brackets without end": (frame(1, b"[" * 100_000), 4409),
     "a number without end": (frame(1, b'{"a":' + b"9" * 100_000 + b"}"), 4409),
     "HTTP": (GET, 4400),

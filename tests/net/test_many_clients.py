@@ -194,7 +194,7 @@ HI = frame(1, b'{"type":"hi"}')
 ON_THE_SOCKET = {
     "binary where text was recorded": (b"/ws", frame(2, b'{"type":"hi"}'), 4409, "mismatch"),
     "half a JSON": (b"/ws", frame(1, b'{"type":'), 4409, "mismatch"),
-    "text that is not UTF-8": (b"/ws", frame(1, b'{"type":"\xff"}'), 4409, "mismatch"),
+    "text that is not UTF-8": (b"/ws", frame(1, b'{"type":"\xff"}'), 4400, "malformed"),
     "another message": (b"/ws", frame(1, b'{"type":"ho"}'), 4409, "mismatch"),
     "nothing, for too long": (b"/ws", b"", 4408, "stall"),
     "a message over the limit": (b"/ws", frame(1, b"[", length=64 * 1024 * 1024 + 1), 4413, "too-large"),
