@@ -25,6 +25,7 @@ from gp_replay.core.terms import OnRepeat, Terms
 from gp_replay.core.timing import Pace
 from gp_replay.driving import Driven, Driving
 from gp_replay.errors import CassetteExists, UsageError
+from gp_replay.net.sockets import parse_address
 from gp_replay.recording import Recorded, Recording
 from gp_replay.replaying import Replay, ReplayNamespace
 from gp_replay.settings import load_credentials, load_redaction
@@ -169,6 +170,8 @@ def replay(
         DiskFailure: on leaving, when the receipt cannot be written.
     """
     given = [cassettes] if isinstance(cassettes, str | os.PathLike) else list(cassettes)
+    if not all(map(os.fspath, given)):
+        raise UsageError("an empty path names no cassette", hint="like cassettes/ or cassettes/chat.gpr")
     if receipt is not None and not Path(receipt).name:
         raise UsageError(f"receipt {str(receipt)!r} names no file", hint="like --receipt receipt.json")
     if on_miss not in ("refuse", "live"):
@@ -200,6 +203,7 @@ def drive(
     credentials: Credentials | None = None,
     redaction: RedactionRules | None = None,
     timeout: float = 600.0,
+    listen: str = "127.0.0.1:0",
     log: Callable[[str], None] | None = None,
 ) -> Driving:
     """Plays the clients of a cassette against live services and records the take, as a context manager.
@@ -222,6 +226,7 @@ def drive(
         credentials: default those of the settings in this folder and of the environment.
         redaction: of the take; default `default_redaction`.
         timeout: seconds for the whole drive.
+        listen: ``HOST:PORT`` for ``servers``; default a free port on loopback.
 
     Returns:
         A `Driving`. Entering it listens for ``servers``; `Driving.run` (or ``await drive()``) drives; leaving it saves
@@ -252,6 +257,7 @@ def drive(
         credentials=credentials if credentials is not None else load_credentials(Path.cwd(), os.environ),
         redaction=redaction if redaction is not None else default_redaction(),
         timeout_seconds=timeout,
+        listen=parse_address(listen),
         log=log or _to_stderr,
     )
 

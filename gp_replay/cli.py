@@ -15,6 +15,7 @@ from gp_replay.console import Json, leave, print_data, say
 from gp_replay.errors import GpReplayError, UsageError
 
 if TYPE_CHECKING:
+    from gp_replay.driving import Driven, Driving
     from gp_replay.recording import Recording
     from gp_replay.replaying import Replay
 
@@ -39,6 +40,9 @@ _command: list[str] = []
 ListenOption = Annotated[
     Optional[list[str]],  # noqa: UP045  (typer reads it at run time)
     typer.Option("--listen", metavar="[ROLE=]HOST:PORT", help="Where to listen; default 127.0.0.1:0, a free port."),
+]
+IdsOption = Annotated[
+    str, typer.Option(metavar="recorded|fresh", help="fresh: ids that we make are new, the same for the same play.")
 ]
 EnvOption = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -181,6 +185,16 @@ def replay(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FILE", help="Where to write what was served, missed and left unplayed, as JSON."),
     ] = None,
+    ids: IdsOption = "recorded",
+    clock: Annotated[
+        str, typer.Option(metavar="recorded|rebase", help="rebase: times in what is served are moved to now.")
+    ] = "recorded",
+    owners: Annotated[
+        str, typer.Option(metavar="exact|bind", help="bind: a user nobody recorded takes a recorded one that fits.")
+    ] = "exact",
+    on_repeat: Annotated[
+        str, typer.Option(metavar="refuse|last|cycle", help="When all recordings of a request were used.")
+    ] = "refuse",
     on_miss: Annotated[
         str,
         typer.Option(metavar="refuse|live", help="live: what nobody recorded is relayed to its role's upstream."),
@@ -212,6 +226,10 @@ def replay(
         patience=patience,
         receipt=receipt,
         verify=not no_verify,
+        ids=ids,
+        clock=clock,
+        owners=owners,
+        on_repeat=on_repeat,
         on_miss=on_miss,
         upstreams={item.role: item.url for item in map(parse_upstream, upstream or ())},
         log=say,
@@ -246,6 +264,62 @@ async def _serve(service: Recording | Replay, env: list[str]) -> int:
             return await run_command(_command, variables, stopped)
         await stopped.wait()
         return 0
+
+
+@app.command()
+def drive(
+    cassette: Annotated[Path, typer.Argument(help="Whose clients to play.", metavar="CASSETTE")],
+    against: Annotated[
+        list[str],
+        typer.Option("--against", metavar="[ROLE=]URL", help="The live service of a role; may be given several times."),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The take to write.")],
+    server: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--server", metavar="ROLE", help="A role to replay meanwhile, for the live service to use."),
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where the replayed roles are; default a free port.")
+    ] = "127.0.0.1:0",
+    timing: Annotated[str, typer.Option(metavar="TIMING", help="As for replay.")] = "recorded",
+    patience: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for a late service.")] = 10.0,
+    ids: IdsOption = "recorded",
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="For the whole drive.")] = 600.0,
+    as_json: Json = False,
+) -> None:
+    """Play a cassette's clients against live services and record the take.
+
+    Credentials come from GP_REPLAY_<ROLE>_TOKEN and GP_REPLAY_<ROLE>_TOKEN_<USER>, or from the settings:
+
+    \b
+        gp-replay drive chat.gpr --against chat=http://127.0.0.1:8080 --server llm --out take.gpr
+    """
+    from gp_replay import api
+
+    driving = api.drive(
+        cassette,
+        against=against,
+        out=out,
+        servers=server or (),
+        listen=listen,
+        timing=timing,
+        patience=patience,
+        ids=ids,
+        timeout=timeout,
+        log=say,
+    )
+    driven = _run(_drive(driving))
+    print_data([json.dumps(driven.plain(), indent=2)] if as_json else driven.lines())
+    leave(driven.exit_code)
+
+
+async def _drive(driving: Driving) -> Driven:
+    async with driving:
+        for role, url in driving.urls.items():
+            say(f"{role}: {url}")
+        await driving.drive()
+    assert driving.result is not None
+    return driving.result
 
 
 @app.command()

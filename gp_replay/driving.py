@@ -19,11 +19,12 @@ from gp_replay.errors import CouldNotCheck, GpReplayError, UsageError
 from gp_replay.net.clock import Clock
 from gp_replay.net.drive import Driver
 from gp_replay.net.replay import ReplayServer
+from gp_replay.net.sockets import Address
 from gp_replay.net.stage import Stage
 from gp_replay.net.tape import Tape
 from gp_replay.recording import new_header
 from gp_replay.replaying import seed_of
-from gp_replay.service import LOOPBACK, Service
+from gp_replay.service import Service
 from gp_replay.settings import load_rules
 from gp_replay.store import CassetteFile, CassetteWriter
 
@@ -59,6 +60,30 @@ class Driven:
             return 4
         return 1 if self.missed or self.unfinished or self.unplayed else 0
 
+    def plain(self) -> dict[str, object]:
+        """As JSON-safe data."""
+        return {
+            "exit_code": self.exit_code,
+            "take": None if self.take is None else str(self.take),
+            "played": list(self.played),
+            "unfinished": list(self.unfinished),
+            "unplayed": list(self.unplayed),
+            "missed": [item.plain() for item in self.missed],
+            "unreachable": list(self.unreachable),
+            "unproven": list(self.unproven),
+        }
+
+    def lines(self) -> list[str]:
+        """For people."""
+        counts = f"played {len(self.played)}, unfinished {len(self.unfinished)}, unplayed {len(self.unplayed)}"
+        return [
+            *(f"could not reach {line}" for line in self.unreachable),
+            *(f"ended early: {label}" for label in self.unfinished),
+            *(f"not played: {label}" for label in self.unplayed),
+            *(f"no credential for {who}: its recorded pseudonym was sent" for who in self.unproven),
+            f"{counts}, missed {len(self.missed)}" + ("" if self.take is None else f"; the take is {self.take}"),
+        ]
+
 
 class Driving(Service):
     """A running drive; see `gp_replay.api.drive`. Entering it listens for the servers' parts; `run` drives.
@@ -79,6 +104,7 @@ class Driving(Service):
         credentials: Credentials,
         redaction: RedactionRules,
         timeout_seconds: float,
+        listen: Address,
         log: Callable[[str], None],
     ) -> None:
         super().__init__()
@@ -91,6 +117,7 @@ class Driving(Service):
         self._credentials = credentials
         self._redaction = redaction
         self._timeout_seconds = timeout_seconds
+        self._listen = listen
         self._log = log
         self._server: ReplayServer | None = None
 
@@ -131,7 +158,7 @@ class Driving(Service):
         if self._servers:
             self._server = ReplayServer((), stage=stage)
             try:
-                self._serve_roles(self._servers, {}, await self._server.start(LOOPBACK))
+                self._serve_roles(self._servers, {}, await self._server.start(self._listen))
             except GpReplayError:
                 self._writer.abandon()
                 raise
