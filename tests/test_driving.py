@@ -152,6 +152,7 @@ def test_a_service_that_is_not_there_is_said_and_leaves_no_file(tmp_path: Path) 
     result = run(driven(api.drive(path, against="llm=http://127.0.0.1:1", out=tmp_path / "take.gpr", timing="instant")))
     assert result.exit_code == 4
     assert result.take is None
+    assert result.unfinished == ("one#1",)
     assert "connection refused" in result.unreachable[0]
     assert sorted(item.name for item in tmp_path.iterdir()) == ["one.gpr"]
 

@@ -172,7 +172,8 @@ class Player:
             self._chooser.release(lead)
             self._served.pop(lead.recorded.number, None)
         else:
-            self._served[lead.recorded.number] = playing.said >= len(lead.script.steps)
+            answered = lead.script.part is Side.SERVER or lead.is_answered
+            self._served[lead.recorded.number] = answered and playing.said >= len(lead.script.steps)
             self._has_ended(playing, now_us)
 
     def tick(self, now_us: int) -> list[Action]:

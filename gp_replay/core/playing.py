@@ -58,6 +58,11 @@ class Candidate:
         )
 
     @property
+    def is_answered(self) -> bool:
+        """The other part of an exchange said all it had to; of a connection nobody can tell."""
+        return self.script.entry.protocol is not Protocol.HTTP or self.gate == len(self.script.cues)
+
+    @property
     def gate(self) -> int:
         """How many cues from the start have all been heard."""
         return len(self.opened_us) - 1
