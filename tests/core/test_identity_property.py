@@ -131,6 +131,21 @@ def test_bound_owners_stand_for_one_recorded_owner_each(scene: Scene, data: st.D
     assert_apart(everybody)
 
 
+@pytest.mark.slow
+@quick
+@given(scene=scenes(owners=(None, "u-ada", "u-bob"), keeps_ids=NEVER), data=st.data())
+def test_of_two_clients_that_speak_for_one_user_at_most_one_is_served(scene: Scene, data: st.DataObject) -> None:
+    world = World(scene)
+    for user in scene.users * 2:
+        world.client(user, user.owner)
+    world.play(chooser(data))
+    everybody = list(world.clients.values())
+    assert_apart(everybody)
+    assert sum(client.refusal is not None for client in everybody) >= len(scene.users)
+    refused = {client.refusal.kind for client in everybody if client.refusal}
+    assert refused <= {"used-up", "mismatch", "ids", "owner"}
+
+
 @quick
 @given(scene=scenes(owners=(None, "u-ada"), ways=(CLIENT_FIRST, ASKED), keeps_ids=NEVER), data=st.data())
 def test_a_stranger_hears_nothing_that_has_an_owner(scene: Scene, data: st.DataObject) -> None:
