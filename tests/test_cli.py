@@ -52,6 +52,16 @@ def test_a_miss_exits_1_and_a_commands_own_code_comes_first(tape: Path, capfd: p
     assert cli(capfd, "replay", tape, "--", sys.executable, "-c", quiet + "raise SystemExit(7)")[0] == 7
 
 
+def test_the_rule_a_miss_prints_makes_the_same_request_match(tape: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    fetch = FETCH.replace("; print", "\ntry: print") + "\nexcept OSError: pass"
+    command = ("replay", tape, "--timing", "instant", "--", sys.executable, "-c", fetch, "/llm/x?page=next")
+    code, out, err = cli(capfd, *command)
+    assert (code, out) == (1, "")
+    lines = [line.removeprefix("  rule: ") for line in err.splitlines() if line.startswith("  rule: ")]
+    tape.with_suffix(".toml").write_text("\n".join(lines))
+    assert cli(capfd, *command)[:2] == (0, "recorded\n")
+
+
 def test_a_replay_that_served_nothing_exits_4(tape: Path, capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = cli(capfd, "replay", tape, "--", sys.executable, "-c", "pass")
     assert code == 4
@@ -310,7 +320,7 @@ def test_redaction_off_is_warned_of_when_recording_and_ever_after(
     assert "redaction" in cli(capfd, "list", tmp_path)[1]
 
 
-@pytest.mark.parametrize("command", ["record", "replay", "list", "show", "diff", "convert", "repair", "demo"])
+@pytest.mark.parametrize("command", ["record", "replay", "list", "show", "diff", "learn", "convert", "repair", "demo"])
 def test_help_teaches(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     code, out, _ = cli(capfd, command, "--help")
     assert code == 0

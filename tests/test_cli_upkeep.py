@@ -72,3 +72,39 @@ def test_a_document_that_is_none_exits_3(
     assert code == 3
     assert name in err
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_learn_says_what_it_learned_and_what_not(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    a, b = (
+        write(tmp_path / f"{name}.gpr", cassette(ask(1, "POST", "/v1", f'{{"mark":"{value}","city":"{city}"}}')))
+        for name, value, city in (("a", "Pc3hZ9kQ", "Rome"), ("b", "x81TmA0v", "Oslo"))
+    )
+    code, out, err = cli(capfd, "learn", a, b, "--dry-run")
+    assert code == 0
+    assert out.splitlines() == [
+        "body.mark  default /v1",
+        '  learned: "Pc3hZ9kQ" and "x81TmA0v"',
+        "body.city  default /v1",
+        '  not learned: "Rome" and "Oslo" (content: words may decide what is answered)',
+    ]
+    assert "nothing was written" in err
+    code, out, err = cli(capfd, "learn", a, b, "--json")
+    assert (code, json.loads(out)["left"][0]["reason"]) == (0, "content")
+    assert f"{tmp_path / 'a.profile.json'} holds 1" in err
+    assert cli(capfd, "learn", a, b, "--all")[1].splitlines()[1].startswith("  known: ")
+    assert [item["at"] for item in json.loads((tmp_path / "a.profile.json").read_text())["volatile"]] == [
+        "body.city",
+        "body.mark",
+    ]
+
+
+def test_learn_from_takes_that_have_nothing_in_common_exits_4(
+    tape: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = write(tmp_path / "b.gpr", cassette(ask(1, "GET", "/y", role="llm")))
+    code, out, err = cli(capfd, "learn", tape, other)
+    assert (code, out) == (4, "")
+    assert "in common" in err
+    assert cli(capfd, "learn", tape, tape)[0] == 2
+    assert cli(capfd, "learn", tape, tmp_path / "none.gpr")[0] == 3
+    assert not list(tmp_path.glob("*.json"))

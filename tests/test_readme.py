@@ -6,13 +6,17 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from gp_replay.core.rules import Rules
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+RULES = [block for block in re.findall(r"```toml\n(.*?)```", README, re.DOTALL) if "[[" in block]
 CONSOLE = re.findall(r"```console\n\$ (.*?)\n(.*?)```", README, re.DOTALL)
 
 
@@ -37,6 +41,12 @@ def test_help_is_what_the_readme_says(command: str, expected: str) -> None:
     arguments = [sys.executable, "-m", "gp_replay", *command.split()[1:]]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"})
     assert done.stdout == expected
+
+
+@pytest.mark.parametrize("block", RULES)
+def test_rules_are_such(block: str) -> None:
+    rules = Rules.from_plain(tomllib.loads(block), source="README.md")
+    assert rules.volatile or rules.literal or rules.repeat
 
 
 def test_the_two_commands_are_the_ones_ci_runs() -> None:
