@@ -111,9 +111,7 @@ def test_every_client_gets_its_own_users_recording_whatever_the_order(scene: Sce
 
 @pytest.mark.slow
 @quick
-@given(
-    scene=scenes(owners=(None, "u-ada", "u-bob", "u-cyd"), ways=(ASKED,), bind=True, keeps_ids=NEVER), data=st.data()
-)
+@given(scene=scenes(owners=(None, "u-ada", "u-bob", "u-cyd"), ways=(ASKED,), bind=True), data=st.data())
 def test_bound_owners_stand_for_one_recorded_owner_each(scene: Scene, data: st.DataObject) -> None:
     world = World(scene)
     for user in scene.users:
@@ -147,7 +145,7 @@ def test_of_two_clients_that_speak_for_one_user_at_most_one_is_served(scene: Sce
 
 
 @quick
-@given(scene=scenes(owners=(None, "u-ada"), ways=(CLIENT_FIRST, ASKED), keeps_ids=NEVER), data=st.data())
+@given(scene=scenes(owners=(None, "u-ada"), ways=(CLIENT_FIRST, ASKED)), data=st.data())
 def test_a_stranger_hears_nothing_that_has_an_owner(scene: Scene, data: st.DataObject) -> None:
     world = World(scene)
     for user in scene.users:
