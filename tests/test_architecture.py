@@ -45,7 +45,7 @@ RANKS = {
 CORE_LAYERS = (
     "aligning json_strings model places plain pseudonym records rewriter secret_rules shapes sse timing",
     "ambient answers authority coding copies correlation cuts deltas document_reading entries frames http1 identity index landmarks"
-    " layouts migrations rebasing rules ruling secret_scan terms",
+    " layouts migrations rebasing rules ruling secret_scan terms volatility",
     "bindings codec credentials document profile recorder redaction routing",
     "canonical",
     "matching script",

@@ -8,7 +8,6 @@ canonical form has by its class is equal already.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -21,7 +20,8 @@ from gp_replay.core.places import Any_, Place, covers
 from gp_replay.core.profile import Learned
 from gp_replay.core.rules import Rules
 from gp_replay.core.ruling import NESTED
-from gp_replay.core.shapes import embedded_ids, is_id, is_time_number
+from gp_replay.core.shapes import embedded_ids, is_id
+from gp_replay.core.volatility import are_mostly_volatile, differ_as_volatile, is_number, is_volatile
 
 __all__ = ["Left", "Lesson", "Reason", "learn"]
 
@@ -72,11 +72,22 @@ class Lesson:
 
 @dataclass(slots=True)
 class _Sight:
-    """All differences at one place."""
+    """All differences at one place.
 
-    times: int
-    values: tuple[object, object]
-    reason: Reason | None
+    Attributes:
+        pairs: the values.
+        against: the first pair that speaks against learning the place, by its reason.
+        firmly: some pair does so whatever the others are.
+    """
+
+    pairs: list[tuple[object, object]] = field(default_factory=list)
+    against: dict[Reason, tuple[object, object]] = field(default_factory=dict)
+    firmly: bool = False
+
+    def settle(self) -> None:
+        """Random text looks like a word or a number now and then; among enough of its kind that says nothing."""
+        if not self.firmly and are_mostly_volatile(value for pair in self.pairs for value in pair):
+            self.against.clear()
 
 
 @dataclass(slots=True)
@@ -113,24 +124,25 @@ class _Tally:
 
     def _note(self, found: _Findings, place: Place, old: object, new: object, *, literal: Iterable[Place]) -> None:
         reason = Reason.LITERAL if any(covers(wide, place) for wide in literal) else _reason(place, old, new)
-        if self.everything and reason in (Reason.CONTENT, Reason.NUMBER):
-            reason = None
-        sight = found.sights.setdefault(place, _Sight(times=0, values=(old, new), reason=reason))
-        sight.times += 1
-        # One sight of what decides is enough to leave the place alone.
-        if sight.reason is None and reason is not None:
-            sight.reason, sight.values = reason, (old, new)
+        sight = found.sights.setdefault(place, _Sight())
+        sight.pairs.append((old, new))
+        if reason is not None and not (self.everything and reason in (Reason.CONTENT, Reason.NUMBER)):
+            sight.against.setdefault(reason, (old, new))
+            doubtful = reason in (Reason.CONTENT, Reason.NUMBER) and not are_mostly_volatile((old, new))
+            sight.firmly |= not doubtful or _is_of_model(place)
 
     def lesson(self) -> Lesson:
         learned: list[Learned] = []
         left: list[Left] = []
         for (role, path), found in self.found.items():
-            places = {place: sight for place, sight in found.sights.items() if sight.reason is None}
+            for sight in found.sights.values():
+                sight.settle()
+            places = {place: sight for place, sight in found.sights.items() if not sight.against}
             for place, sights in _generalised(places, found, everything=self.everything):
                 learned.append(_learned(place, sights, role, path))
             for place, sight in found.sights.items():
-                if sight.reason is not None:
-                    left.append(Left(place=_learned(place, [sight], role, path), reason=sight.reason))
+                for reason, values in [*sight.against.items()][:1]:
+                    left.append(Left(place=_learned(place, [sight], role, path, values), reason=reason))
         return Lesson(learned=tuple(learned), left=tuple(left), pairs=self.pairs, alone=(self.alone[0], self.alone[1]))
 
 
@@ -236,13 +248,13 @@ def _purpose_of(value: object) -> Hashable:
 def _reason(place: Place, old: object, new: object) -> Reason | None:
     """Why a difference is no volatile value; None if it is one."""
     if isinstance(old, str) and isinstance(new, str):
-        if not _is_of_model(place) and _differ_as_volatile(old, new):
+        if not _is_of_model(place) and differ_as_volatile(old, new):
             return None
-        return Reason.NUMBER if _is_number(old) and _is_number(new) else Reason.CONTENT
+        return Reason.NUMBER if is_number(old) and is_number(new) else Reason.CONTENT
     if isinstance(old, bool) and isinstance(new, bool):
         return Reason.CONTENT
     if isinstance(old, int | float) and isinstance(new, int | float) and bool not in (type(old), type(new)):
-        return None if _is_volatile(repr(old)) and _is_volatile(repr(new)) else Reason.NUMBER
+        return None if is_volatile(repr(old)) and is_volatile(repr(new)) else Reason.NUMBER
     return Reason.STRUCTURE
 
 
@@ -251,71 +263,12 @@ def _is_of_model(place: Place) -> bool:
     return names[-1].lower().endswith("model")
 
 
-_CLASSES = frozenset({"<id>", "<time>"})
-_MAX_RANDOM = 512
-_RUNS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+")
-_SEPARATOR = re.compile(r"[^A-Za-z0-9]+")
-_DECIMAL = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?")
-_DIGITS_OF_A_CLOCK = 12
-"""A number that a person means has fewer: coordinates, prices and amounts do."""
-
-
-def _is_number(text: str) -> bool:
-    return len(text) <= _MAX_RANDOM and text.isascii() and _DECIMAL.fullmatch(text) is not None
-
-
-def _differ_as_volatile(old: str, new: str) -> bool:
-    """Whether all that differs between two texts is volatile: not so where a word beside it differs too."""
-    if not (_is_volatile(old) and _is_volatile(new)):
-        return False
-    if {old, new} & _CLASSES or _is_number(old) or _is_number(new):
-        return True
-    ones, others = _SEPARATOR.split(old), _SEPARATOR.split(new)
-    if len(ones) == len(others):
-        return all(
-            one == other or (_is_random(one) and _is_random(other)) or (_is_long(one) and _is_long(other))
-            for one, other in zip(ones, others, strict=True)
-        )
-    # Random text of an alphabet that has separators in it.
-    return all(len(text) >= 6 and len(_RUNS.findall(text)) * 2.2 >= len(text) for text in map("".join, (ones, others)))
-
-
-def _is_volatile(text: str) -> bool:
-    """Whether there is something in a text without spaces that no person says: random text, a time, a long number."""
-    if text in _CLASSES:
-        return True
-    if len(text) > _MAX_RANDOM or not text.isascii() or not text.isprintable() or " " in text:
-        return False
-    if _is_number(text):
-        return _is_long(text)
-    return any(_is_random(part) or _is_long(part) for part in _SEPARATOR.split(text)) or _is_random(
-        "".join(_SEPARATOR.split(text))
-    )
-
-
-def _is_long(number: str) -> bool:
-    """Whether it is a number of a clock or a generator."""
-    if not _is_number(number):
-        return False
-    digits = re.sub(r"[eE].*|[-.]", "", number).strip("0")
-    return len(digits) >= _DIGITS_OF_A_CLOCK or is_time_number(float(number), "time")
-
-
-def _is_random(word: str) -> bool:
-    """Random text changes its kind of character all the time; words, versions and model names do so at their seams."""
-    if len(word) < 6 or word.isdigit():
-        return False
-    runs = len(_RUNS.findall(word))
-    if any(character.isdigit() for character in word):
-        return runs >= 3 and runs * 3.5 >= len(word)
-    return runs >= 4 and runs * 2.2 >= len(word)
-
-
-def _learned(place: Place, sights: Sequence[_Sight], role: str, path: str) -> Learned:
-    one, other = sights[0].values
-    return Learned(
-        at=place, role=role, path=path, seen=sum(sight.times for sight in sights), examples=(shown(one), shown(other))
-    )
+def _learned(
+    place: Place, sights: Sequence[_Sight], role: str, path: str, values: tuple[object, object] | None = None
+) -> Learned:
+    one, other = values or sights[0].pairs[0]
+    seen = sum(len(sight.pairs) for sight in sights)
+    return Learned(at=place, role=role, path=path, seen=seen, examples=(shown(one), shown(other)))
 
 
 def _generalised(
@@ -333,18 +286,12 @@ def _generalised(
         wide: Place = tuple(
             Any_.ELEMENT if len(column) > 1 else step for step, column in zip(group[0], steps, strict=True)
         )
-        left = any(covers(wide, place) for place, sight in found.sights.items() if sight.reason is not None)
+        left = any(covers(wide, place) for place, sight in found.sights.items() if sight.against)
         values = (value for form in found.forms for value in _values(form.plain, wide))
-        if len(group) > 1 and not left and (everything or all(map(_is_volatile_value, values))):
+        if len(group) > 1 and not left and (everything or are_mostly_volatile(values)):
             yield wide, [places[place] for place in group]
         else:
             yield from ((place, [places[place]]) for place in group)
-
-
-def _is_volatile_value(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return False
-    return _is_volatile(value if isinstance(value, str) else repr(value))
 
 
 def _values(value: object, place: Place) -> Iterator[object]:

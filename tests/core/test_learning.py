@@ -275,3 +275,11 @@ def test_what_was_learned_makes_the_takes_equal(marks: list[tuple[str, str]], ne
     rules = Profile().merged(lesson.learned, takes=("1", "2")).rules
     assert forms(one, rules) == forms(other, rules)
     assert not taught(one, other, rules).learned
+
+
+def test_random_text_that_once_looks_like_a_word_is_still_learned() -> None:
+    def take(*marks: str) -> MemoryCassette:
+        return cassette(*(post({"mark": mark, "n": n}, stream=n) for n, mark in enumerate(marks, 1)))
+
+    lesson = taught(take("3fa91c07", "b0c27e1d", "12345678"), take("0c9b1f6a", "e3d04b7f", "abcdefab"))
+    assert (places(lesson), lesson.learned[0].seen) == (["body.mark"], 3)
