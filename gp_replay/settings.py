@@ -172,7 +172,7 @@ def own_rules(cassette: Path) -> Rules:
     try:
         with path.open("rb") as file:
             plain = tomllib.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Rules()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: {error}", hint="it is the cassette's rules, as TOML") from error
@@ -193,7 +193,7 @@ def load_profile(cassette: Path) -> Profile:
     path = profile_path(cassette)
     try:
         plain = orjson.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Profile()
     except (OSError, orjson.JSONDecodeError) as error:
         raise UsageError(
