@@ -15,10 +15,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from gp_replay.core.credentials import Credentials
+from gp_replay.core.faults import edge_faults, parse_fault
 from gp_replay.core.redaction import RedactionRules, secret_literals
 from gp_replay.core.routing import parse_upstream
 from gp_replay.core.terms import OnRepeat, Terms
@@ -137,6 +139,8 @@ def replay(
     verify: bool = True,
     on_miss: str = "refuse",
     upstreams: Mapping[str, str] | None = None,
+    faults: Sequence[str] = (),
+    edge: str | None = None,
     log: Callable[[str], None] | None = None,
 ) -> Replay:
     """Serves cassettes, as a context manager (``with`` or ``async with``).
@@ -158,6 +162,8 @@ def replay(
         on_miss: ``refuse``, or ``live``: a request or handshake that nobody recorded is relayed to its role's upstream
             and counted, and the receipt's source is ``mixed``. What belongs to another owner is refused all the same.
         upstreams: role to URL, for ``live``; default is what the role was recorded from.
+        faults: ``[ROLE:]NAME[=VALUE][#N]``, each a name of `gp_replay.core.faults.KINDS`: what goes wrong, on purpose.
+        edge: what stands before the servers, a name of `gp_replay.core.faults.EDGES`; None: nothing.
         log: called with a text for every refusal and everything that goes live; default prints it to stderr.
 
     Returns:
@@ -182,7 +188,10 @@ def replay(
         [Path(path) for path in given],
         only=tuple(only),
         listen=[listen] if isinstance(listen, str) else list(listen),
-        terms=_terms(timing=timing, patience=patience, ids=ids, clock=clock, owners=owners, on_repeat=on_repeat),
+        terms=replace(
+            _terms(timing=timing, patience=patience, ids=ids, clock=clock, owners=owners, on_repeat=on_repeat),
+            faults=(*map(parse_fault, faults), *(() if edge is None else edge_faults(edge))),
+        ),
         receipt_path=None if receipt is None else Path(receipt),
         verify=verify,
         live=on_miss == "live",

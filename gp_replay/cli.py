@@ -205,6 +205,18 @@ def replay(
             "--upstream", metavar="[ROLE=]URL", help="Where --on-miss live goes; default where it was recorded from."
         ),
     ] = None,
+    fault: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--fault",
+            metavar="[ROLE:]FAULT[#N]",
+            help="What goes wrong, like llm:http=429#1 or welcome-late; may be given several times.",
+        ),
+    ] = None,
+    edge: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="cloud-run", help="What stands before the servers: old sockets are cut, headers lost."),
+    ] = None,
     env: EnvOption = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not check the digest of the files.")] = False,
 ) -> None:
@@ -232,18 +244,24 @@ def replay(
         on_repeat=on_repeat,
         on_miss=on_miss,
         upstreams={item.role: item.url for item in map(parse_upstream, upstream or ())},
+        faults=fault or (),
+        edge=edge,
         log=say,
     )
     leave(_run(_replay(served, list(env or ()))))
 
 
 async def _replay(served: Replay, env: list[str]) -> int:
+    from gp_replay.report.plain_text import printable
+
     async with served:
         for warning in served.warnings:
             say(f"warning: {warning}")
         code = await _serve(served, env)
         served.command_exit = code if _command else None
     receipt = served.receipt
+    for note in receipt.all_notes:
+        say(printable(f"note: {note}"))
     say(receipt.verdict)
     return code or receipt.exit_code
 

@@ -92,6 +92,7 @@ class Replay(Service):
         return replace(
             receipts.pop(""),
             command_exit=self.command_exit,
+            wanted=[fault.text for fault in self._terms.faults if not fault.edge],
             unreachable=() if self._passing is None else self._passing.unreachable,
             namespaces=receipts,
         )
@@ -107,6 +108,8 @@ class Replay(Service):
             unfinished=settled.unfinished,
             missed=settled.missed,
             unplayed=settled.unplayed,
+            faults=settled.faults,
+            notes=settled.notes,
             live=live,
         )
 
@@ -181,6 +184,10 @@ class Replay(Service):
         rules = sum((load_rules(cassette.path) for _, cassette in named), Rules())
         scripts = [(name, compile(cassette, server_cast(cassette, self._only), rules)) for name, cassette in named]
         roles = list(dict.fromkeys(role for _, script in scripts for role in script.cast))
+        for fault in self._terms.faults:
+            if fault.role not in (None, *roles):
+                hint = f"roles: {', '.join(roles)}"
+                raise UsageError(f"fault {fault.text!r}: no role {fault.role!r} is served", hint=hint)
         self._passing = self._pass_to(roles) if self._live else None
         self._server = ReplayServer(
             scripts,

@@ -44,14 +44,14 @@ RANKS = {
 # A core module imports errors, and core modules of the layers above its own in this list.
 CORE_LAYERS = (
     "aligning json_strings model places plain pseudonym records rewriter secret_rules shapes sse timing",
-    "ambient answers authority coding copies correlation cuts deltas document_reading entries frames http1 identity index landmarks"
-    " layouts migrations rebasing rules ruling secret_scan terms volatility",
-    "bindings codec credentials document profile recorder redaction routing",
+    "ambient answers authority coding copies correlation cuts deltas document_reading entries faults frames http1 identity"
+    " index landmarks layouts migrations outages rebasing rules ruling secret_scan volatility",
+    "bindings codec credentials document profile recorder redaction routing terms",
     "canonical",
     "matching script",
-    "explain learning",
+    "explain faulting learning",
     "acts openings playing render",
-    "evidence hearing speaking",
+    "evidence hearing injection speaking",
     "choosing",
     "player",
 )

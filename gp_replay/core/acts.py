@@ -86,6 +86,8 @@ class Tally:
         missed: refusals, in order.
         unplayed: recordings nobody asked for.
         repeated: recordings that answered again, and how often.
+        faults: texts of faults that happened, to which recording, and how often.
+        notes: what clients said too early, where a fault held a message back.
     """
 
     served: tuple[str, ...]
@@ -93,3 +95,5 @@ class Tally:
     missed: tuple[Refusal, ...]
     unplayed: tuple[str, ...]
     repeated: tuple[tuple[str, int], ...] = ()
+    faults: tuple[tuple[str, str, int], ...] = ()
+    notes: tuple[str, ...] = ()

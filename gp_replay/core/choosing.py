@@ -15,6 +15,7 @@ from gp_replay.core.bindings import Bindings, Mint
 from gp_replay.core.canonical import Form, literal_digest, paired_ids, path_of, request_form
 from gp_replay.core.evidence import by_evidence, redacted_heads
 from gp_replay.core.explain import Recorded, Request
+from gp_replay.core.injection import Injection
 from gp_replay.core.matching import Refusal, Shelf
 from gp_replay.core.model import Protocol, Side
 from gp_replay.core.playing import Candidate
@@ -72,6 +73,7 @@ class Chooser:
         ours: those of which we play the client.
         bindings: the ids of this play state.
         repeats: how often a recording was served again, by number.
+        injection: the faults.
     """
 
     def __init__(self, scripts: Sequence[tuple[str, Script]], terms: Terms) -> None:
@@ -79,6 +81,7 @@ class Chooser:
         self.recorded: list[Recorded] = []
         self.ours: list[Recorded] = []
         self.repeats: dict[int, int] = {}
+        self.injection = Injection(terms.faults)
         mint = Mint(terms.seed)
         self.bindings = Bindings(mint=mint if terms.fresh_ids else None, spare=mint)
         self._shelf = Shelf()
@@ -186,7 +189,10 @@ class Chooser:
             )
         except _Unplayable as error:
             return error.refusal
-        return choice or self._nothing_left(request, asked[0])
+        if choice is None:
+            return self._nothing_left(request, asked[0])
+        self.injection.befall(choice.candidates, request.head)
+        return choice
 
     def _near(self, request: Request) -> list[Recorded]:
         if not self._by_path:

@@ -99,6 +99,8 @@ class Player:
             missed=tuple(self._missed),
             unplayed=tuple(labels[number] for number in sorted([*self._chooser.unclaimed, *unopened])),
             repeated=tuple((labels[number], times) for number, times in sorted(self._chooser.repeats.items())),
+            faults=self._chooser.injection.happened,
+            notes=self._chooser.injection.notes,
         )
 
     @property
@@ -157,18 +159,23 @@ class Player:
             pong = playing.lead.script.pong
             return [Send(live=live, event=pong)] if ambient is Ambient.PING and pong is not None else []
         playing.last_us = now_us
+        if playing.holding and isinstance(event, Message):
+            self._chooser.injection.early(playing.lead.recorded.label, event)
         if isinstance(event, Close):
             return self._hear_close(playing, event, now_us)
         refusal = self._hear(playing, event, now_us)
         return self._refuse(playing, refusal) if refusal else self._advance(playing, now_us)
 
     def leave(self, now_us: int, live: int) -> None:
-        """The live side is gone. A recording of which nothing was said is free again."""
+        """The live side is gone. A recording of which nothing was said, or that a fault spoiled, is free again."""
         playing = self._playing.pop(live, None)
+        if playing is not None and playing.was_cut:
+            self._chooser.injection.cut(playing.lead.script, playing.lead.recorded.label)
         if playing is None or not playing.claimed or playing.again:
             return
         lead = playing.lead
-        if playing.said == 0 and not playing.over and lead.script.steps:
+        nothing = playing.said == 0 and not playing.over and bool(lead.script.steps)
+        if nothing or lead.script.spoiled or (playing.was_cut and not playing.finished):
             self._chooser.release(lead)
             self._served.pop(lead.recorded.number, None)
         else:
@@ -269,22 +276,15 @@ class Player:
         return refusal if playing.candidates else explain.taken(label)
 
     def _advance(self, playing: Playing, now_us: int) -> list[Action]:
-        actions = self._beat(playing, now_us)
+        actions: list[Action] = [Send(live=playing.live, event=event) for event in playing.unscripted(now_us)]
         if not playing.over:
             actions += self._say_due(playing, now_us)
         if playing.over and playing.candidates and playing.lead.gate == len(playing.lead.script.cues):
             self._has_ended(playing, now_us)
-        if playing.beats_us is not None and not playing.deaf:
-            self._wake(playing, min(playing.beats_us, playing.wakes_us or playing.beats_us))
+        real_us = playing.real_us
+        if real_us is not None:
+            self._wake(playing, min(real_us, playing.wakes_us or real_us))
         return actions
-
-    def _beat(self, playing: Playing, now_us: int) -> list[Action]:
-        """Our heartbeat is due: it comes on its period in real time, whatever the pace."""
-        beat = playing.lead.script.beat if playing.candidates else None
-        if beat is None or playing.beats_us is None or playing.deaf or now_us < playing.beats_us:
-            return []
-        playing.beats_us = now_us + beat.period_us
-        return [Send(live=playing.live, event=beat.event)]
 
     def _say_due(self, playing: Playing, now_us: int) -> list[Action]:
         actions: list[Action] = []
@@ -315,13 +315,13 @@ class Player:
     def _next(self, playing: Playing) -> tuple[int, Step] | Refusal | None:
         """What is said next, and when it is due; None while a cue is awaited or nothing is left."""
         if playing.claimed:
-            due = [(self._due(playing, step), number, step) for number, step in playing.ready()]
+            due = [(playing.due(step, self._terms.pace), number, step) for number, step in playing.ready()]
             first = min(due, key=lambda item: item[:2], default=None)
             return None if first is None else (first[0], first[2])
         step = self._shared_step(playing)
         if step is None or isinstance(step, Refusal):
             return step
-        return self._due(playing, step), step
+        return playing.due(step, self._terms.pace), step
 
     def _say(self, playing: Playing, step: Step, due_us: int, now_us: int) -> Event:
         playing.saying(step, due_us)
@@ -333,8 +333,8 @@ class Player:
             self._hearing.turn_over(playing, step, playing.spoke)
             playing.spoke = step
         event = self._speaker.message(lead, step, address=playing.address)
-        if isinstance(event, ResponseHead) and event.status == 101 and lead.script.beat is not None:
-            playing.beats_us = now_us + lead.script.beat.period_us
+        if isinstance(event, ResponseHead) and event.status == 101:
+            playing.upgraded(now_us)
         if not playing.claimed:
             for other in playing.candidates[1:]:
                 self._hearing.told(other, other.script.steps[playing.said - 1], event)
@@ -352,13 +352,6 @@ class Player:
             differing_headers(heads),
             [form for item in playing.candidates[:2] if (form := item.first_message()) is not None],
         )
-
-    def _due(self, playing: Playing, step: Step) -> int:
-        delay_us = self._terms.pace.delay_us(step.after_us)
-        before_us = playing.due_us[step.lane] if step.lane < len(playing.due_us) else 0
-        if step.follows_step:
-            return before_us + delay_us
-        return max(playing.lead.gate_us(step) + delay_us, before_us)
 
     def _hold(self, playing: Playing, now_us: int) -> list[Action]:
         """A request whose recorded client gave up waiting: a poll is held as long as it likes, others for a while."""
@@ -411,7 +404,7 @@ class Player:
         # Where the recorded server said no farewell, the client ended it, and this one may stay as long as it likes.
         farewell = any(isinstance(step.event, Close | Gone | End) for step in lead.script.steps)
         if farewell:
-            playing.beats_us = None
+            playing.beats_us = playing.cuts_us = None
         return [Over(live=playing.live, whole=True)] if farewell else []
 
     # Our clients

@@ -15,8 +15,9 @@ from gp_replay.core.canonical import Form, message_form, path_of
 from gp_replay.core.cuts import Cut, cuts_of
 from gp_replay.core.explain import Recorded
 from gp_replay.core.http1 import media_type
-from gp_replay.core.model import Close, Message, Piece, Protocol, ResponseHead
+from gp_replay.core.model import Close, Event, Gone, How, Message, Piece, Protocol, ResponseHead, Side
 from gp_replay.core.script import Cue, Step, StreamScript
+from gp_replay.core.timing import Pace
 
 __all__ = ["Candidate", "Playing"]
 
@@ -165,6 +166,8 @@ class Playing:
         deaf: it was refused or has ended early: what is still heard means nothing.
         wakes_us: when it next needs `Player.tick`, or None.
         beats_us: when the next heartbeat is due, or None.
+        cuts_us: when the connection is too old, or None.
+        was_cut: it was; no farewell was said.
         behind: recordings that must be claimed before anything is said.
         address: our own, to this client.
         heard: what we heard since we last spoke, where we play a client.
@@ -185,6 +188,8 @@ class Playing:
     deaf: bool = False
     wakes_us: int | None = None
     beats_us: int | None = None
+    cuts_us: int | None = None
+    was_cut: bool = False
     behind: set[int] = field(default_factory=set)
     address: OwnAddress | None = None
     heard: list[bytes] = field(default_factory=list)
@@ -225,6 +230,52 @@ class Playing:
             self.due_us[step.lane] = due_us
         else:
             self.due_us = [due_us]
+
+    def due(self, step: Step, pace: Pace) -> int:
+        """When a step of the first recording is due."""
+        delay_us = pace.delay_us(step.after_us)
+        before_us = self.due_us[step.lane] if step.lane < len(self.due_us) else 0
+        due_us = before_us + delay_us if step.follows_step else max(self.lead.gate_us(step) + delay_us, before_us)
+        if not step.held_us:
+            return due_us
+        spoke = [heard_us for heard_us in self.lead.heard_us[1:] if heard_us >= 0]
+        held_us = due_us + step.held_us
+        return min(held_us, max(due_us, min(spoke))) if step.yields and spoke else held_us
+
+    @property
+    def holding(self) -> bool:
+        """A fault holds back a message that the other part should wait for."""
+        return bool(self.lead.script.faults) and any(
+            step.held_us and isinstance(step.event, Message) for step in self.unsaid()
+        )
+
+    # In real time, whatever is being said
+
+    def upgraded(self, now_us: int) -> None:
+        """101 is said now."""
+        script = self.lead.script
+        if script.beat is not None:
+            self.beats_us = now_us + script.beat.period_us
+        if script.age_cut is not None:
+            self.cuts_us = now_us + script.age_cut[0]
+
+    @property
+    def real_us(self) -> int | None:
+        """When something is due outside the script, or None."""
+        times = [at_us for at_us in (self.beats_us, self.cuts_us) if at_us is not None]
+        return None if self.deaf or not times else min(times)
+
+    def unscripted(self, now_us: int) -> list[Event]:
+        """A heartbeat that is due, or the end of a connection that is too old."""
+        if self.real_us is None or now_us < self.real_us or not self.candidates:
+            return []
+        script = self.lead.script
+        if self.cuts_us is not None and now_us >= self.cuts_us:
+            self.over = self.deaf = self.was_cut = True
+            return [Gone(at_us=0, stream=script.entry.stream, side=Side.SERVER, how=How.EOF)]
+        assert script.beat is not None
+        self.beats_us = now_us + script.beat.period_us
+        return [script.beat.event]
 
     def unsaid(self) -> list[Step]:
         """The steps of the first candidate that were not said, in recorded order."""

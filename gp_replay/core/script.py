@@ -61,6 +61,8 @@ class Step:
         follows_step: that later one is the step before.
         digest: of its canonical form; equal for steps that no client could tell apart but by ids and times.
         number: of the request it replies to, as recorded; "" for all others.
+        held_us: a fault holds it back so long, in real time.
+        yields: no longer than until the other part says something.
     """
 
     event: Event
@@ -71,6 +73,8 @@ class Step:
     only: tuple[int, ...] | None = None
     lane: int = 0
     number: str = ""
+    held_us: int = 0
+    yields: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +110,9 @@ class StreamScript:
         lanes: numbers of the steps of each lane, in order; one lane for nearly all streams.
         beat: the heartbeat we produce, or None.
         pong: what we answer a heartbeat of the live side with, or None.
+        faults: texts of those that happen in it.
+        spoiled: they keep it from its recorded end, so that the recording stays free.
+        age_cut: real microseconds after 101 at which it is cut off, and the text of that fault; or None.
     """
 
     entry: StreamEntry
@@ -118,6 +125,9 @@ class StreamScript:
     lanes: tuple[tuple[int, ...], ...] = ()
     beat: Beat | None = None
     pong: Event | None = None
+    faults: tuple[str, ...] = ()
+    spoiled: bool = False
+    age_cut: tuple[int, str] | None = None
 
 
 class Script:

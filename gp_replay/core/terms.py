@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from gp_replay.core.faults import Fault
 from gp_replay.core.timing import Pace
 
 __all__ = ["PATIENCE_US", "OnRepeat", "Terms"]
@@ -32,6 +33,7 @@ class Terms:
         bind_owners: a live owner nobody recorded may take a recorded one whose content matches.
         on_repeat: see there.
         rebase: recorded times are moved to when they are said.
+        faults: that go wrong.
         started_us: microseconds since 1970 when the play began; the shell sets it.
     """
 
@@ -42,4 +44,5 @@ class Terms:
     bind_owners: bool = False
     on_repeat: OnRepeat = OnRepeat.REFUSE
     rebase: bool = False
+    faults: tuple[Fault, ...] = ()
     started_us: int = 0

@@ -250,6 +250,8 @@ class LiveClient(asyncio.Protocol):
                 self._label, script = outcome.label, outcome.script
             case Pending():
                 self._label, script = f"{outcome.cassette} pending", outcome.lead
+        if script.faults:
+            self._label += f" fault={','.join(script.faults)}"
         self._live = live
         self._handshake = handshake
         self._answer = AnswerRenderer(script, live=head, label=self._label)

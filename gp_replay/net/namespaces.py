@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from gp_replay.core.acts import Tally
 from gp_replay.core.canonical import path_of
@@ -21,6 +22,8 @@ from gp_replay.errors import UsageError
 from gp_replay.net.stage import Stage
 
 __all__ = ["EARLIER", "MAX_NAMESPACES", "Namespace", "Namespaces", "merged"]
+
+K = TypeVar("K")
 
 MAX_NAMESPACES = 10_000
 """At one time. As many removed ones are remembered by name."""
@@ -196,11 +199,17 @@ def merged(before: Tally | None, tally: Tally) -> Tally:
         missed=(before.missed + tally.missed)[:_MAX_MISSED],
         unplayed=tuple(label for label in tally.unplayed if label not in played),
         repeated=_sum(before.repeated, tally.repeated),
+        faults=tuple((*what, times) for what, times in _sum(*(_counted(item.faults) for item in (before, tally)))),
+        notes=tuple(dict.fromkeys(before.notes + tally.notes)),
     )
 
 
-def _sum(*counts: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    total: dict[str, int] = {}
+def _sum(*counts: Iterable[tuple[K, int]]) -> tuple[tuple[K, int], ...]:
+    total: dict[K, int] = {}
     for label, times in (pair for count in counts for pair in count):
         total[label] = total.get(label, 0) + times
     return tuple(total.items())
+
+
+def _counted(faults: Iterable[tuple[str, str, int]]) -> Iterable[tuple[tuple[str, str], int]]:
+    return (((text, label), times) for text, label, times in faults)

@@ -43,6 +43,9 @@ class Receipt:
         missed: refusals.
         unplayed: recordings nobody asked for.
         command_exit: of ``-- COMMAND``, or None.
+        faults: text of each that happened, to which recording, and how often.
+        wanted: texts of those that were to happen, in any namespace.
+        notes: what clients said too early, where a fault held a message back.
         live: requests that no recording answered and an upstream did, with where they went.
         unreachable: what upstreams said that could not be reached; those requests were missed.
         namespaces: the receipt of each, by name, also of those that were removed; the fields above are those of the
@@ -57,6 +60,9 @@ class Receipt:
     missed: Sequence[Refusal]
     unplayed: Sequence[str]
     command_exit: int | None = None
+    faults: Sequence[tuple[str, str, int]] = ()
+    wanted: Sequence[str] = ()
+    notes: Sequence[str] = ()
     live: Sequence[str] = ()
     unreachable: Sequence[str] = ()
     namespaces: Mapping[str, Receipt] = field(default_factory=dict)
@@ -68,10 +74,26 @@ class Receipt:
 
     @property
     def exit_code(self) -> int:
-        """1 with a miss in any namespace, 4 when nothing was served in any, else 0."""
+        """1 with a miss in any namespace; 4 when nothing was served in any, or a fault never happened; else 0.
+
+        A test of an outage that never came has checked nothing, so it is no green one. An answer that only a fault gave
+        was served for that.
+        """
         if any(item.missed for item in self._all):
             return 1
-        return 0 if any(item.served for item in self._all) else 4
+        done = any(item.served or item.faults for item in self._all)
+        return 0 if done and not self.never_happened else 4
+
+    @property
+    def all_notes(self) -> Sequence[str]:
+        """The notes of all namespaces."""
+        return [note for item in self._all for note in item.notes]
+
+    @property
+    def never_happened(self) -> Sequence[str]:
+        """Faults that were to happen and did in no namespace."""
+        happened = {text for item in self._all for text, _, _ in item.faults}
+        return [text for text in self.wanted if text not in happened]
 
     @property
     def never_asked(self) -> Sequence[str]:
@@ -87,13 +109,17 @@ class Receipt:
         live = sum(len(item.live) for item in self._all)
         early = sum(len(item.unfinished) for item in self._all)
         counts = f"served {served}, missed {missed}, unplayed {len(self.never_asked)}"
+        if faults := sum(times for item in self._all for _, _, times in item.faults):
+            counts += f", faults {faults}"
         if live:
             counts += f", answered live {live}"
         if self.namespaces:
             counts += f", namespaces {len(self.namespaces)}{self._where_missed}"
         if self.unreachable:
             counts += f"; not reachable: {'; '.join(self.unreachable)}"
-        if not served and not missed:
+        if self.never_happened:
+            counts += f"; never happened: {', '.join(self.never_happened)}"
+        if not served and not missed and not faults:
             why = "no cassette had what was asked" if live else "no client asked"
             return f"nothing was served: {why} ({counts})"
         return counts + (f", {early} left early" if early else "")
@@ -133,6 +159,9 @@ class Receipt:
             "served": list(self.served),
             "unfinished": list(self.unfinished),
             "missed": [item.plain() for item in self.missed],
+            "faults": [{"fault": text, "recording": label, "times": times} for text, label, times in self.faults],
+            "never_happened": list(self.never_happened),
+            "notes": list(self.notes),
             "live": list(self.live),
             "unplayed": list(self.unplayed),
         }
