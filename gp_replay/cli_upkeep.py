@@ -86,6 +86,39 @@ def diff(
 
 
 @commands.command()
+def check(
+    cassettes: Annotated[list[Path], typer.Argument(help="Cassettes, or folders of them.", metavar="CASSETTE...")],
+    contract: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="A contract that comes with gp-replay, or a TOML file.")
+    ] = "golden-path",
+    limit: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--limit", metavar="NAME=SECONDS", help="Another limit in time; may be given several times."),
+    ] = None,
+    junit: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--junit", metavar="FILE", help="Where to write the findings as JUnit XML."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check conversations against a contract.
+
+    Exits 1 if it is broken; warnings do not break it.
+    """
+    from gp_replay import upkeep
+    from gp_replay.settings import parse_limit
+
+    checked = upkeep.check(cassettes, contract=contract, limits=dict(map(parse_limit, limit or ())), junit=junit)
+    print_data([json.dumps(checked.plain(), indent=2)] if as_json else checked.lines())
+    _warn_of(*(Path(cassette.path) for cassette in checked.cassettes))
+    for cassette in checked.cassettes:
+        if cassette.hint:
+            say(f"hint: {cassette.path}: {cassette.hint}")
+    say(checked.summary)
+    leave(checked.exit_code)
+
+
+@commands.command()
 def learn(
     a: Annotated[Path, typer.Argument(help="A cassette; what is learned is about it.", metavar="A")],
     b: Annotated[Path, typer.Argument(help="The same conversation, recorded again.", metavar="B")],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 import orjson
 
+from gp_replay.contracts.contract import Contract
+from gp_replay.contracts.contract_reading import contract_from
 from gp_replay.core.credentials import Credentials
 from gp_replay.core.profile import Profile
 from gp_replay.core.redaction import RedactionRules
@@ -18,11 +22,13 @@ from gp_replay.errors import UsageError
 
 __all__ = [
     "command_variables",
+    "load_contract",
     "load_credentials",
     "load_profile",
     "load_redaction",
     "load_rules",
     "own_rules",
+    "parse_limit",
     "parse_variable",
     "profile_path",
 ]
@@ -151,6 +157,36 @@ def _token_variables(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def load_contract(name: str, *, limits: Mapping[str, float] | None = None) -> Contract:
+    """A contract that comes with the program, by its name, or one in a file.
+
+    Args:
+        name: ``golden-path``, or the path of a TOML file.
+        limits: seconds by the name of a limit, instead of the contract's.
+
+    Raises:
+        UsageError: there is no such contract, it is no TOML, it can never hold, or it has no such limit.
+    """
+    shipped = files("gp_replay.contracts")
+    names = sorted(entry.name.removesuffix(".toml") for entry in shipped.iterdir() if entry.name.endswith(".toml"))
+    try:
+        text = (shipped / f"{name}.toml" if name in names else Path(name)).read_text("utf-8")
+        plain = tomllib.loads(text)
+    except FileNotFoundError as error:
+        hint = f"known are {', '.join(names)}; or give the path of a TOML file"
+        raise UsageError(f"there is no contract {name!r}", hint=hint) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{name}: {error}", hint="a contract is a TOML file") from error
+    contract = contract_from(plain, source=name)
+    known = ", ".join(limit.name for limit in contract.limits) or "none"
+    try:
+        return contract.with_limits(dict(limits or {}))
+    except KeyError as error:
+        raise UsageError(f"{name}: there is no limit {error.args[0]!r}", hint=f"its limits: {known}") from error
+    except ValueError as error:
+        raise UsageError(f"{name}: limit {error} is negative", hint="seconds, 0 or more") from error
+
+
 def load_rules(cassette: Path) -> Rules:
     """The rules in ``NAME.toml`` beside ``NAME.gpr``, and what ``NAME.profile.json`` adds; none where neither is there.
 
@@ -200,6 +236,22 @@ def load_profile(cassette: Path) -> Profile:
             f"{path}: {error}", hint="gp-replay learn writes this file; delete it and learn again"
         ) from error
     return Profile.from_plain(plain, source=str(path))
+
+
+def parse_limit(text: str) -> tuple[str, float]:
+    """Reads ``NAME=SECONDS`` of ``--limit``.
+
+    Raises:
+        UsageError: not of that form, or no number of seconds.
+    """
+    name, _, number = text.partition("=")
+    try:
+        seconds = float(number)
+    except ValueError:
+        seconds = math.nan
+    if not name or not math.isfinite(seconds) or seconds < 0:
+        raise UsageError(f"--limit {text!r} is not NAME=SECONDS", hint="like --limit gap=30")
+    return name, seconds
 
 
 def parse_variable(text: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Looking after cassettes: list, show, diff, convert, learn. What the commands of the same names do."""
+"""Looking after cassettes: list, show, diff, check, convert, learn. What the commands of the same names do."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gp_replay.contracts.checking import Checker
+from gp_replay.contracts.contract import Contract
+from gp_replay.contracts.findings import Finding
+from gp_replay.contracts.said import said_in
 from gp_replay.core.canonical import fingerprint, request_key
 from gp_replay.core.document import ordered_events, to_document
 from gp_replay.core.document_reading import document_facts, from_document
@@ -28,14 +32,15 @@ from gp_replay.errors import (
     UsageError,
 )
 from gp_replay.interop.documents import dump_json, dump_yaml, load_json, load_yaml
+from gp_replay.report.checked import Checked, CheckedCassette
 from gp_replay.report.diff import Diff, diff_cassettes
 from gp_replay.report.lessons import Taught
 from gp_replay.report.listing import Listing, listing, redaction_is_off, rows_json, table, unreadable
 from gp_replay.report.show import show_json, show_lines
-from gp_replay.settings import load_profile, load_rules, own_rules, profile_path
+from gp_replay.settings import load_contract, load_profile, load_rules, own_rules, profile_path
 from gp_replay.store import CassetteFile, CassetteWriter, find_cassettes, find_unfinished, repair
 
-__all__ = ["Found", "convert", "diff", "learn", "list_cassettes", "redaction_warning", "repair", "show"]
+__all__ = ["Found", "check", "convert", "diff", "learn", "list_cassettes", "redaction_warning", "repair", "show"]
 
 _CONTENT = "content"
 _SUFFIXES = (".gpr", ".yaml", ".yml", ".json")
@@ -137,6 +142,52 @@ def diff(a: Path, b: Path) -> Diff:
         return diff_cassettes(one, other)
 
 
+def check(
+    paths: Sequence[Path],
+    *,
+    contract: str = "golden-path",
+    limits: Mapping[str, float] | None = None,
+    junit: Path | None = None,
+) -> Checked:
+    """Checks the WebSocket conversations of cassettes against a contract.
+
+    Args:
+        paths: cassettes, or folders of them.
+        contract: the name of a shipped contract, or the path of a TOML file.
+        limits: seconds by the name of a limit, instead of the contract's.
+        junit: where to write the result as JUnit XML too.
+
+    Raises:
+        DiskFailure: that cannot be written.
+        CassetteMissing: a path is not there, or a folder holds none. What cannot be read is in the result.
+        UsageError: there is no such contract, or it can never hold.
+    """
+    rules = load_contract(contract, limits=limits)
+    checked = Checked(contract=rules.name, cassettes=[_checked(path, rules) for path in find_cassettes(paths)])
+    if junit is not None:
+        _write_text(junit, checked.junit())
+    return checked
+
+
+def _checked(path: Path, contract: Contract) -> CheckedCassette:
+    checker = Checker(contract, source=str(path))
+    findings: list[Finding] = []
+    try:
+        with CassetteFile.open(path) as cassette:
+            for said in said_in(cassette):
+                findings += checker.feed(said)
+    except CassetteError as error:
+        return CheckedCassette(path=str(path), problem=str(error), hint=error.hint)
+    findings += checker.finish()
+    return CheckedCassette(
+        path=str(path),
+        connections=checker.connections,
+        messages=checker.messages,
+        skipped=checker.skipped,
+        findings=findings,
+    )
+
+
 def learn(a: Path, b: Path, *, everything: bool = False, dry_run: bool = False) -> Taught:
     """Learns from two takes of one conversation which values differ from run to run, into the profile beside ``a``.
 
@@ -178,9 +229,13 @@ def learn(a: Path, b: Path, *, everything: bool = False, dry_run: bool = False) 
 
 
 def _write_profile(profile: Profile, path: Path) -> None:
+    _write_text(path, json.dumps(profile.plain(), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
     scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        scratch.write_text(json.dumps(profile.plain(), indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+        scratch.write_text(text, "utf-8")
         scratch.replace(path)
     except OSError as error:
         scratch.unlink(missing_ok=True)

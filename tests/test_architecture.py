@@ -21,24 +21,25 @@ MAX_LINES = 450
 RANKS = {
     "errors": 0,
     "core": 1,
-    "store": 2,
-    "interop": 2,
-    "report": 2,
-    "settings": 2,
-    "console": 2,
-    "net": 3,
-    "demo": 4,
-    "service": 5,
-    "recording": 6,
-    "replaying": 6,
-    "driving": 7,
-    "api": 8,
-    "upkeep": 9,
-    "demo.loop": 9,
-    "cli_upkeep": 10,
-    "pytest_plugin": 10,
-    "cli": 11,
-    "__main__": 12,
+    "contracts": 2,
+    "store": 3,
+    "interop": 3,
+    "report": 3,
+    "settings": 3,
+    "console": 3,
+    "net": 4,
+    "demo": 5,
+    "service": 6,
+    "recording": 7,
+    "replaying": 7,
+    "driving": 8,
+    "api": 9,
+    "upkeep": 10,
+    "demo.loop": 10,
+    "cli_upkeep": 11,
+    "pytest_plugin": 11,
+    "cli": 12,
+    "__main__": 13,
 }
 
 # A core module imports errors, and core modules of the layers above its own in this list.
@@ -56,7 +57,7 @@ CORE_LAYERS = (
     "player",
 )
 
-PURE = ("core", "report")
+PURE = ("core", "contracts", "report")
 # What the world would come in through: clock, environment, disk, network, randomness, processes, logging.
 IMPURE_IMPORTS = """
 asyncio concurrent ctypes fcntl getpass glob http httpx importlib logging mmap multiprocessing os pathlib
