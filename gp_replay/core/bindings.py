@@ -23,6 +23,9 @@ __all__ = ["Bindings", "Mint"]
 
 # Escapes are taken whole, so that the letter of one is not the first of an id.
 _TOKEN = re.compile(rb"\\u[0-9a-fA-F]{4}|\\.|%[0-9A-Fa-f]{2}|[A-Za-z0-9_-]{8,}", re.DOTALL)
+_SPOKEN_NAME = 4
+_NOTHING: dict[bytes, bytes] = {}
+"""Never written to."""
 _DIGITS = re.compile(rb"[0-9]+")
 _FRAMING = frozenset(
     {b"sec-websocket-accept", b"sec-websocket-key", b"content-length", b"transfer-encoding", b"date", b"host"}
@@ -92,12 +95,15 @@ class Bindings:
         self._parent = parent
         self._mint: Mint | None = mint if parent is None else parent._mint
         self._spare: Mint = (spare or mint or Mint(b"")) if parent is None else parent._spare
-        self._live: dict[bytes, bytes] = {}
-        self._recorded: dict[bytes, bytes] = {}
+        # Candidates are many, and most of them learn nothing: their tables are made when they do.
+        self._live: dict[bytes, bytes] = _NOTHING
+        self._recorded: dict[bytes, bytes] = _NOTHING
         self._given: set[bytes] = set() if parent is None else parent._given
         self._strangers: dict[bytes, bytes] = {} if parent is None else parent._strangers
         self._changed = 0
-        self._names: dict[bytes, bytes] = {}
+        self._settled = False
+        self._made: tuple[bytes, ...] = ()
+        self._names: dict[bytes, bytes] = _NOTHING
 
     def __len__(self) -> int:
         """How many ids are bound, those that are live what they were recorded included."""
@@ -114,6 +120,11 @@ class Bindings:
         """Whether any id is live another than it was recorded."""
         return self._changed > 0 or bool(self._names) or (self._parent is not None and self._parent.changed)
 
+    @property
+    def named(self) -> bool:
+        """Whether an owner has another name here."""
+        return bool(self._all_names())
+
     def live(self, recorded: bytes) -> bytes | None:
         """The live value of a recorded id; None where it has none yet."""
         found = self._live.get(recorded)
@@ -128,6 +139,10 @@ class Bindings:
         """Binds a pair; False when one of them is bound to something else."""
         if self.live(recorded) is not None or self.recorded(live) is not None:
             return self.live(recorded) == live
+        if self._settled and self._parent is not None:
+            return self._parent.bind(recorded, live)
+        if self._live is _NOTHING:
+            self._live, self._recorded = {}, {}
         self._live[recorded] = live
         self._recorded[live] = recorded
         self._changed += recorded != live
@@ -136,7 +151,7 @@ class Bindings:
     def name(self, recorded: str, live: str) -> None:
         """Binds a name of any shape (an owner's), wherever it stands as a word."""
         if recorded != live:
-            self._names[recorded.encode()] = live.encode()
+            self._names = {**self._names, recorded.encode(): live.encode()}
 
     def make(self, raw: bytes) -> None:
         """We are about to say ``raw``: ids in it that nobody said before are ours from now on."""
@@ -149,6 +164,7 @@ class Bindings:
             while live in self._given or self.recorded(live) is not None:
                 live = self._spare.fresh(recorded)
             self._given.add(live)
+            self._made += (live,)
             self.bind(recorded, live)
 
     def agrees(self, pairs: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -173,14 +189,28 @@ class Bindings:
                 self.bind(recorded, self._strangers.get(heard, heard))
 
     def settle(self) -> None:
-        """This table is the right one: what it holds is shared from now on."""
-        if self._parent is not None:
-            for recorded, live in self._live.items():
-                self._parent.bind(recorded, live)
-            self._parent._names.update(self._names)
-            self._live.clear()
-            self._recorded.clear()
-            self._changed = 0
+        """This table is the right one: what it holds is shared from now on.
+
+        What the shared one has another value for stays here, and counts here.
+        """
+        if self._parent is None or self._settled:
+            return
+        self._parent.settle()
+        self._settled = True
+        for recorded, live in list(self._live.items()):
+            if self._parent.bind(recorded, live):
+                del self._live[recorded], self._recorded[live]
+                self._changed -= recorded != live
+
+    def drop(self) -> None:
+        """This table was not the right one: the ids it gave out are nobody's again."""
+        self._given.difference_update(self._made)
+        self._live = self._recorded = _NOTHING
+        self._changed = 0
+
+    def keep(self, recorded: bytes) -> None:
+        """An id that all recordings left say here: it means the same to everybody, and is said as it is."""
+        self.bind(recorded, recorded)
 
     # Texts
 
@@ -210,8 +240,11 @@ class Bindings:
         self._strangers[stranger] = token[0]
         return stranger
 
+    def _all_names(self) -> dict[bytes, bytes]:
+        return self._names if self._parent is None else {**self._parent._all_names(), **self._names}
+
     def _in_names(self, raw: bytes, *, back: bool) -> bytes:
-        for recorded, live in {**({} if self._parent is None else self._parent._names), **self._names}.items():
+        for recorded, live in self._all_names().items():
             raw = _as_word(raw, live, recorded) if back else _as_word(raw, recorded, live)
         return raw
 
@@ -249,4 +282,7 @@ class Bindings:
 def _as_word(raw: bytes, old: bytes, new: bytes) -> bytes:
     if old not in raw:
         return raw
+    # A short name or a number is also said where nobody is meant: only whole strings and parts of paths are the owner.
+    if len(old) < _SPOKEN_NAME or old.isdigit():
+        return re.sub(rb"""(?<=["'/=])""" + re.escape(old) + rb"""(?=\\*["'/&?]|\Z)""", lambda _: new, raw)
     return re.sub(rb"(?<![A-Za-z0-9_-])" + re.escape(old) + rb"(?![A-Za-z0-9_-])", lambda _: new, raw)

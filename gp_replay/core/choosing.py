@@ -6,15 +6,17 @@ each free owner's name; the first that has an answer is its from then on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gp_replay.core import explain
 from gp_replay.core.authority import OwnAddress
 from gp_replay.core.bindings import Bindings, Mint
 from gp_replay.core.canonical import Form, literal_digest, paired_ids, path_of, request_form
-from gp_replay.core.evidence import by_evidence, redacted_heads
+from gp_replay.core.crowd import Crowd, Member
+from gp_replay.core.evidence import redacted_heads
 from gp_replay.core.explain import Recorded, Request
+from gp_replay.core.id_index import IdIndex
 from gp_replay.core.injection import Injection
 from gp_replay.core.matching import Refusal, Shelf
 from gp_replay.core.model import Protocol, Side
@@ -40,7 +42,7 @@ class Choice:
 
     candidates: list[Candidate]
     again: bool = False
-    behind: set[int]
+    behind: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,8 @@ class Chooser:
         self._owners: dict[str, str] = {}  # live to recorded
         self._compiled: dict[int, StreamScript] = {}
         self._last: tuple[int, StreamScript] | None = None
+        self._indexes: dict[tuple[Protocol, bytes, str, str | None], IdIndex] = {}
+        self._crowds: dict[tuple[int, ...], Crowd] = {}
         self._urls: dict[str, str] = {}
         self._rules: dict[str, Rules] = {}
         self._by_path: dict[tuple[Protocol, str], list[Recorded]] = {}
@@ -113,10 +117,6 @@ class Chooser:
     def unclaimed(self) -> list[int]:
         """Numbers of the recordings nobody used."""
         return self._shelf.unclaimed
-
-    def is_free(self, candidate: Candidate) -> bool:
-        """Whether nobody claimed this recording."""
-        return self._shelf.is_free(candidate.recorded.number)
 
     def url(self, role: str) -> str:
         """Where a role was recorded."""
@@ -213,13 +213,13 @@ class Chooser:
             script = self._script(recorded, raises=True)
             if not again:
                 self._shelf.claim(found)
-                self._own(recorded, request.owner)
             else:
                 self.repeats[found] = self.repeats.get(found, 0) + 1
+            bindings = Bindings(parent=reading.view.bindings)
             if reading.form.ids:
-                self.bindings.learn(paired_ids(recorded.form(), reading.form))
-            candidate = Candidate.begin(recorded, script, bindings=self.bindings, now_us=now_us, heard=1)
-            behind = set() if again else self._behind(request, reading, recorded)
+                bindings.learn(paired_ids(recorded.form(), reading.form))
+            candidate = Candidate.begin(recorded, script, bindings=bindings, now_us=now_us, heard=1)
+            behind = frozenset[int]() if again else self._behind(request, reading, recorded)
             if behind:
                 candidate.script = _due_after(script, max(self.recorded[number].entry.opened_us for number in behind))
             return Choice(candidates=[candidate], again=again, behind=behind)
@@ -229,8 +229,12 @@ class Chooser:
         found = self._shelf.candidates(
             protocol=protocol, key=reading.key, role=reading.role, owners=reading.view.owners
         )
+        # Ids that were said before narrow it down however much there is; without any the first in order is right.
+        known = [text for text in reading.form.ids if reading.view.bindings.live(text.encode()) is not None]
         broken: int | None = None
-        for number, literal in found:
+        for number, literal in self._by_ids(protocol, reading, known) if known else found:
+            if not self._shelf.is_free(number):
+                continue
             if not literal and reading.form.ids:
                 pairs = paired_ids(self.recorded[number].form(), reading.form)
                 if not reading.view.bindings.agrees(pairs):
@@ -239,6 +243,23 @@ class Chooser:
                 return number
             broken = number if broken is None else broken
         return broken
+
+    def _by_ids(self, protocol: Protocol, reading: _Asked, known: Sequence[str]) -> Iterator[tuple[int, bool]]:
+        """Recordings that hold all these ids: literally equal ones first, then by owner and in recorded order."""
+        key, role = reading.key, reading.role
+        for number, literal in self._shelf.candidates(
+            protocol=protocol, key=key, role=role, owners=reading.view.owners
+        ):
+            if not literal:
+                break
+            yield number, True
+        for owner in reading.view.owners:
+            place = (protocol, reading.form.digest, role, owner)
+            index = self._indexes.get(place)
+            if index is None:
+                numbers = self._shelf.all_of(protocol=protocol, key=key, role=role, owners=(owner,))
+                index = self._indexes[place] = IdIndex(numbers, lambda number: self.recorded[number].form().ids)
+            yield from ((number, False) for number in index.having(known))
 
     def _repeated(self, request: Request, reading: _Asked) -> int | None:
         """A recording that answers once more: a poll's last, or what the terms say."""
@@ -269,10 +290,10 @@ class Chooser:
     def _repeats_by_rule(self, role: str, request: Request) -> bool:
         return self._rules[role].repeats(role, path_of(request.head.target))
 
-    def _behind(self, request: Request, reading: _Asked, recorded: Recorded) -> set[int]:
+    def _behind(self, request: Request, reading: _Asked, recorded: Recorded) -> frozenset[int]:
         """A poll's answer waits for the requests with the same id that came between it and the poll before."""
         if request.head.method != b"GET" or not reading.form.ids:
-            return set()
+            return frozenset()
         polls = [number for number in self._all_of(request, reading) if number < recorded.number]
         since_us = self.recorded[polls[-1]].entry.opened_us if polls else 0
         ids = [text.encode() for text in recorded.form().ids]
@@ -283,42 +304,53 @@ class Chooser:
                 continue
             if entry.method not in _POLLED and any(found in entry.target for found in ids):
                 behind.add(item.number)
-        return {number for number in behind if self._shelf.is_free(number)} if recorded.entry.status else set()
+        return frozenset(number for number in behind if self._shelf.is_free(number) and recorded.entry.status)
 
     def _of_cassette(self, recorded: Recorded) -> Iterable[Recorded]:
         return (item for item in self.recorded if item.script is recorded.script)
 
     def _gather(self, now_us: int, request: Request, asked: Sequence[_Asked]) -> Choice | None:
-        found: list[tuple[int, _Asked]] = []
+        candidates: list[Candidate] = []
+        problem = ""
         for reading in asked:
-            numbers = self._shelf.candidates(
-                protocol=request.protocol, key=reading.form.digest, role=reading.role, owners=reading.view.owners
+            members, problem = self._members(request, reading, problem)
+            if not members:
+                continue
+            key = tuple(item.number for item, _ in members)
+            crowd = self._crowds.get(key)
+            if crowd is None:
+                crowd = self._crowds[key] = Crowd(members)
+            salts = {item.script.cassette.header.salt for item, _ in members}
+            for recorded, script in crowd.candidates(redacted_heads(request.head, salts), self._shelf.is_free):
+                bindings = Bindings(parent=reading.view.bindings)
+                if reading.form.ids:
+                    bindings.learn(paired_ids(recorded.form(), reading.form))
+                candidates.append(Candidate.begin(recorded, script, bindings=bindings, now_us=now_us, heard=1))
+        if not candidates and problem:
+            raise _Unplayable(problem)
+        free = any(self.may_be_claimed(item, request.owner) for item in candidates)
+        return Choice(candidates=candidates) if free else None
+
+    def _members(self, request: Request, reading: _Asked, problem: str) -> tuple[list[Member], str]:
+        """The playable recordings of one reading, those of its first owner first, used or not."""
+        numbers = [
+            number
+            for owner in reading.view.owners
+            for number in self._shelf.all_of(
+                protocol=request.protocol, key=reading.form.digest, role=reading.role, owners=(owner,)
             )
-            owner_first = list(dict.fromkeys(number for number, _ in numbers))
-            if reading.form.ids:
-                agrees = reading.view.bindings.agrees
-                owner_first = [
-                    number for number in owner_first if agrees(paired_ids(self.recorded[number].form(), reading.form))
-                ]
-            found += [(number, reading) for number in owner_first]
-        if not found:
-            return None
-        candidates, problem = [], ""
-        for number, reading in found:
+        ]
+        members: list[Member] = []
+        for number in dict.fromkeys(numbers):
             recorded = self.recorded[number]
-            script = self._script(recorded, keep=len(found) > 1)
+            if reading.form.ids and not reading.view.bindings.agrees(paired_ids(recorded.form(), reading.form)):
+                continue
+            script = self._script(recorded, keep=len(numbers) > 1)
             if script.problem:
                 problem = f"{recorded.label} cannot be played: {script.problem}"
-                continue
-            bindings = Bindings(parent=reading.view.bindings)
-            if reading.form.ids:
-                bindings.learn(paired_ids(recorded.form(), reading.form))
-            candidates.append(Candidate.begin(recorded, script, bindings=bindings, now_us=now_us, heard=1))
-        if not candidates:
-            raise _Unplayable(problem)
-        if len(candidates) > 1:
-            candidates = by_evidence(candidates, redacted_heads(request.head, candidates))
-        return Choice(candidates=candidates, behind=set())
+            else:
+                members.append((recorded, script))
+        return members, problem
 
     def _script(self, recorded: Recorded, *, keep: bool = False, raises: bool = False) -> StreamScript:
         script = self._compiled.get(recorded.number) or self._last_script(recorded)
@@ -335,21 +367,28 @@ class Chooser:
         return self._last[1]
 
     def settle(self, candidates: list[Candidate], owner: str | None) -> bool:
-        """Claims the first of canonically equal candidates that is free; False when none is.
+        """Claims the first of the candidates that is free; False when none is.
 
         The list keeps the claimed one only, or nothing.
         """
         while candidates:
             first = candidates[0]
-            if self._may_have(owner, first.recorded.entry.owner) and self._shelf.claim(first.recorded.number):
+            if self.may_be_claimed(first, owner) and self._shelf.claim(first.recorded.number):
                 del candidates[1:]
-                first.bindings.settle()
-                self._own(first.recorded, owner)
-                first.bindings = self.bindings
-                self._compiled.pop(first.recorded.number, None)
+                self.confirm(first, owner)
                 return True
             del candidates[0]
         return False
+
+    def may_be_claimed(self, candidate: Candidate, owner: str | None) -> bool:
+        """Whether it is free, and its owner is, or is this one."""
+        name = candidate.recorded.entry.owner
+        return self._shelf.is_free(candidate.recorded.number) and self._may_have(owner, name)
+
+    def confirm(self, candidate: Candidate, owner: str | None) -> None:
+        """Something is said of this recording now: what was learned for it counts."""
+        candidate.bindings.settle()
+        self._own(candidate.recorded, owner)
 
     def _own(self, recorded: Recorded, owner: str | None) -> None:
         """The live owner is this recorded one from now on, where they may differ."""
@@ -368,6 +407,7 @@ class Chooser:
     def release(self, candidate: Candidate) -> None:
         """Nothing of this recording was said: somebody else may have it."""
         self._shelf.release(candidate.recorded.number)
+        candidate.bindings.drop()
 
     def _nothing_left(self, request: Request, reading: _Asked) -> Refusal:
         what = f"{request.head.method.decode('latin-1')} {path_of(request.head.target)}"
@@ -375,7 +415,7 @@ class Chooser:
             protocol=request.protocol, key=reading.form.digest, role=reading.role, owners=(request.owner, None)
         )
         free = [number for number in everything if self._shelf.is_free(number)]
-        if free:
+        if free and reading.form.ids:
             return explain.other_ids(what, self.recorded[free[0]], reading.form)
         owners = self._shelf.owners(protocol=request.protocol, key=reading.form.digest, role=reading.role)
         if not everything:

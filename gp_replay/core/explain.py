@@ -132,7 +132,7 @@ def other_ids(what: str, recorded: Recorded, live: Form) -> Refusal:
 
 
 def ambiguous(
-    labels: Sequence[str], heads: Sequence[RequestHead], names: Sequence[bytes], cues: Sequence[Form]
+    labels: Sequence[str], heads: Sequence[RequestHead], names: Sequence[bytes], cues: Sequence[Sequence[Form]]
 ) -> Refusal:
     """Several recordings part before the client has said which is its own: names what would decide.
 
@@ -140,7 +140,7 @@ def ambiguous(
         labels: of the recordings.
         heads: their handshakes.
         names: headers that differ among them.
-        cues: their first client messages, where they have any.
+        cues: the first client messages of each.
     """
     found: tuple[Difference, ...] = ()
     if names:
@@ -153,13 +153,9 @@ def ambiguous(
             Difference(place=f"header {name}", recorded=" or ".join(map(repr, values[:3])), live="(something else)"),
         )
         hint = f"send the header {name} as the recorded client did; or record with a token per user"
-    elif len(cues) > 1 and (parted := differences(cues[0], cues[1], most=1)):
-        found = (
-            Difference(
-                place=parted[0].place, recorded=f"{parted[0].recorded} or {parted[0].live}", live="(not said yet)"
-            ),
-        )
-        hint = f"let the client speak first: {parted[0].place} decides; or record with a token per user"
+    elif (parted := _parting(cues)) is not None:
+        found = (Difference(place=parted.place, recorded=f"{parted.recorded} or {parted.live}", live="(not said yet)"),)
+        hint = f"let the client speak first: {parted.place} decides; or record with a token per user"
     else:
         hint = "record with a token per user, another path or subprotocol, or let the client speak first"
     return Refusal(
@@ -170,6 +166,16 @@ def ambiguous(
         differences=found,
         hint=hint,
     )
+
+
+def _parting(cues: Sequence[Sequence[Form]]) -> Difference | None:
+    """The first place where what the clients of several recordings said differs."""
+    for number in range(min(map(len, cues), default=0)):
+        for other in cues[1:]:
+            parted = differences(cues[0][number], other[number], most=1)
+            if parted:
+                return parted[0]
+    return None
 
 
 def mismatch(recorded: Form, live: Form, *, label: str, role: str, path: str) -> Refusal:

@@ -19,6 +19,7 @@ from gp_replay.core.matching import Refusal, differences
 from gp_replay.core.model import End, Event, Message, Opcode, Piece, ResponseHead, Side
 from gp_replay.core.playing import Candidate, Playing
 from gp_replay.core.script import Step, identity
+from gp_replay.core.shapes import ids_in
 
 __all__ = ["Hearing"]
 
@@ -70,7 +71,7 @@ class Hearing:
                     continue
                 item.bindings.learn(pairs)
             if said is not None and not said.reply and known is None:
-                item.numbers[item.script.cues[at].number] = said.number
+                item.number(item.script.cues[at].number, said.number)
             item.mark(at, now_us)
             return True
         return False
@@ -93,6 +94,27 @@ class Hearing:
         return explain.mismatch(
             nearest, form, label=lead.recorded.label, role=lead.recorded.entry.role, path=playing.path
         )
+
+    def keep_constants(self, lead: Candidate, step: Step, others: Sequence[Step]) -> None:
+        """Ids that every recording left says at this step are nobody's own: they are said as they are."""
+        if not isinstance(step.event, Message) or not others:
+            return
+        events = [other.event for other in others]
+        for found in ids_in(step.event.data):
+            if all(isinstance(event, Message) and found in event.data for event in events):
+                lead.bindings.keep(found)
+
+    def say_the_same(self, playing: Playing, steps: Sequence[Step]) -> bool:
+        """Whether steps that differ as recorded are the same in this client's name."""
+        if not all(item.bindings.named for item in playing.candidates):
+            return False
+        said: set[bytes] = set()
+        for item, step in zip(playing.candidates, steps, strict=True):
+            if not isinstance(step.event, Message):
+                return False
+            event = replace(step.event, data=item.bindings.say(step.event.data), fragments=())
+            said.add(identity(event, item.recorded.entry, playing.path, item.recorded.script.rules)[0])
+        return len(said) == 1
 
     def told(self, item: Candidate, step: Step, said: Event) -> None:
         """An undecided client was told ``said``; should ``item`` be its own, that stood for ``step``."""
@@ -133,7 +155,7 @@ class Hearing:
         live = message_form(event, role=role, path=path, rules=rules)
         said = live.correlated
         if said is not None and not said.reply:
-            item.numbers[item.script.cues[at].number] = said.number
+            item.number(item.script.cues[at].number, said.number)
         if live.ids:
             self._bindings.learn(paired_ids(self._form(item, at, path), live))
 

@@ -30,7 +30,6 @@ from gp_replay.core.authority import OwnAddress
 from gp_replay.core.canonical import path_of
 from gp_replay.core.choosing import Choice, Chooser
 from gp_replay.core.copies import Copies
-from gp_replay.core.evidence import differing_headers
 from gp_replay.core.explain import Request
 from gp_replay.core.hearing import Hearing
 from gp_replay.core.matching import Refusal
@@ -240,9 +239,9 @@ class Player:
         self._playing[live] = playing
         return playing
 
-    def _settle(self, playing: Playing, now_us: int) -> None:
-        """Claims the first candidate once those left are canonically equal."""
-        if playing.claimed or len({item.script.digest for item in playing.candidates}) != 1:
+    def _settle(self, playing: Playing, now_us: int, *, alike: bool = False) -> None:
+        """Claims the first candidate once those left are canonically equal, or were ``alike`` to the client."""
+        if playing.claimed or (not alike and len({item.script.digest for item in playing.candidates}) != 1):
             return
         if self._chooser.settle(playing.candidates, playing.owner):
             self._claimed(playing, now_us)
@@ -255,7 +254,7 @@ class Player:
         if not playing.again:
             self._served.setdefault(recorded.number, False)
         for waiting in self._behind.pop(recorded.number, ()):
-            waiting.behind.discard(recorded.number)
+            waiting.behind -= {recorded.number}
             if not waiting.behind:
                 waiting.lead.opened_us[-1] = max(now_us, waiting.lead.opened_us[-1])
                 self._wake(waiting, now_us)
@@ -291,9 +290,11 @@ class Player:
         while not playing.over:
             if not playing.claimed:
                 label = playing.lead.recorded.label
-                playing.candidates = [item for item in playing.candidates if self._chooser.is_free(item)]
+                # Those that others have still count, but what is said is of one that may be had.
+                playing.candidates.sort(key=lambda item: not self._chooser.may_be_claimed(item, playing.owner))
                 self._settle(playing, now_us)
-                if not playing.candidates:
+                free = playing.candidates and self._chooser.may_be_claimed(playing.lead, playing.owner)
+                if not free and not playing.claimed:
                     return actions + self._refuse(playing, explain.taken(label))
             found = None if playing.behind else self._next(playing)
             if isinstance(found, Refusal):
@@ -303,6 +304,9 @@ class Player:
                     return actions + self._hold(playing, now_us)
                 if not playing.finished:
                     return actions + self._wait(playing, now_us)
+                if not playing.claimed:  # nobody will say any more whose it is: they were all alike to this client
+                    self._settle(playing, now_us, alike=True)
+                    continue
                 playing.over = True
                 return actions + self._end(playing)
             due_us, step = found
@@ -324,14 +328,19 @@ class Player:
         return playing.due(step, self._terms.pace), step
 
     def _say(self, playing: Playing, step: Step, due_us: int, now_us: int) -> Event:
+        lead = playing.lead
+        if playing.said == 0 and lead.script.part is Side.SERVER and playing.claimed and not playing.again:
+            self._chooser.confirm(lead, playing.owner)
         playing.saying(step, due_us)
         playing.last_us = now_us
-        lead = playing.lead
         if lead.script.entry.protocol is Protocol.HTTP:
             return step.event  # rewritten as a whole when it was chosen or opened
         if lead.script.part is Side.CLIENT:
             self._hearing.turn_over(playing, step, playing.spoke)
             playing.spoke = step
+        if not playing.claimed:
+            others = [item.script.steps[playing.said - 1] for item in playing.candidates[1:]]
+            self._hearing.keep_constants(lead, step, others)
         event = self._speaker.message(lead, step, address=playing.address)
         if isinstance(event, ResponseHead) and event.status == 101:
             playing.upgraded(now_us)
@@ -343,15 +352,9 @@ class Player:
     def _shared_step(self, playing: Playing) -> Step | Refusal | None:
         """The step all candidates would say next; None while a cue is awaited or nothing is left."""
         ready = playing.shared()
-        if len({step.digest for step in ready}) <= 1:
+        if len({step.digest for step in ready}) <= 1 or self._hearing.say_the_same(playing, ready):
             return ready[0] if ready else None
-        heads = [item.script.head for item in playing.candidates]
-        return explain.ambiguous(
-            [item.recorded.label for item in playing.candidates],
-            heads,
-            differing_headers(heads),
-            [form for item in playing.candidates[:2] if (form := item.first_message()) is not None],
-        )
+        return playing.ambiguity()
 
     def _hold(self, playing: Playing, now_us: int) -> list[Action]:
         """A request whose recorded client gave up waiting: a poll is held as long as it likes, others for a while."""
@@ -383,10 +386,10 @@ class Player:
         number = lead.hear_close(now_us) if playing.claimed else None
         rest = playing.unsaid()
         step = rest[0] if rest else None
-        if number is not None and lead.gate > number and (step is None or step.cues > number):
-            return self._advance(playing, now_us)
         left = {id(step) for step in rest}
         said = any(isinstance(step.event, Close) for step in lead.script.steps if id(step) not in left)
+        if number is not None and lead.gate > number and (said if step is None else step.cues > number):
+            return self._advance(playing, now_us)
         playing.over = playing.deaf = True
         actions: list[Action] = []
         if not said:

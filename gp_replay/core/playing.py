@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from gp_replay.core import explain
 from gp_replay.core.authority import OwnAddress
 from gp_replay.core.bindings import Bindings
 from gp_replay.core.canonical import Form, message_form, path_of
 from gp_replay.core.cuts import Cut, cuts_of
+from gp_replay.core.evidence import differing_headers
 from gp_replay.core.explain import Recorded
 from gp_replay.core.http1 import media_type
+from gp_replay.core.matching import Refusal
 from gp_replay.core.model import Close, Event, Gone, How, Message, Piece, Protocol, ResponseHead, Side
 from gp_replay.core.script import Cue, Step, StreamScript
 from gp_replay.core.timing import Pace
@@ -22,6 +26,9 @@ from gp_replay.core.timing import Pace
 __all__ = ["Candidate", "Playing"]
 
 _UNHEARD = -1
+_NO_NUMBERS: Mapping[str, str] = MappingProxyType({})
+_EXPLAINED = 10
+"""Candidates that are looked at to say what would decide between them."""
 
 
 @dataclass(slots=True)
@@ -41,7 +48,7 @@ class Candidate:
     bindings: Bindings
     heard_us: list[int]
     opened_us: list[int]
-    numbers: dict[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, str] = field(default_factory=lambda: _NO_NUMBERS)
     _cuts: Mapping[int, Sequence[Cut]] | None = None
 
     @classmethod
@@ -91,13 +98,15 @@ class Candidate:
             if self.heard_us[at] < 0 and cues[at].digest == digest and (not number or cues[at].number == number)
         ]
 
-    def first_message(self) -> Form | None:
-        """The form of the first message we would hear."""
-        event = next((cue.event for cue in self.script.cues if isinstance(cue.event, Message)), None)
-        if event is None:
-            return None
-        entry = self.recorded.entry
-        return message_form(event, role=entry.role, path=path_of(entry.target), rules=self.recorded.script.rules)
+    def messages_to_hear(self, most: int = 5) -> list[Form]:
+        """The forms of the first messages we would hear."""
+        events = [cue.event for cue in self.script.cues if isinstance(cue.event, Message)][:most]
+        entry, rules = self.recorded.entry, self.recorded.script.rules
+        return [message_form(event, role=entry.role, path=path_of(entry.target), rules=rules) for event in events]
+
+    def number(self, recorded: str, live: str) -> None:
+        """The live side made a request under a number of its own."""
+        self.numbers = {**self.numbers, recorded: live}
 
     def recorded_number(self, live: str) -> str | None:
         """The recorded number of a request that the live side made under this one."""
@@ -190,7 +199,7 @@ class Playing:
     beats_us: int | None = None
     cuts_us: int | None = None
     was_cut: bool = False
-    behind: set[int] = field(default_factory=set)
+    behind: frozenset[int] = frozenset()
     address: OwnAddress | None = None
     heard: list[bytes] = field(default_factory=list)
     spoke: Step | None = None
@@ -221,6 +230,16 @@ class Playing:
         steps = [item.script.steps[self.said] for item in self.candidates if self.said < len(item.script.steps)]
         ready = [step for step, item in zip(steps, self.candidates, strict=False) if item.is_open(step)]
         return ready if len(ready) == len(self.candidates) else []
+
+    def ambiguity(self) -> Refusal:
+        """Why it cannot go on: what the candidates would say next is not the same."""
+        heads = [item.script.head for item in self.candidates]
+        return explain.ambiguous(
+            [item.recorded.label for item in self.candidates],
+            heads,
+            differing_headers(heads),
+            [item.messages_to_hear() for item in self.candidates[:_EXPLAINED]],
+        )
 
     def saying(self, step: Step, due_us: int) -> None:
         """A step is said now."""

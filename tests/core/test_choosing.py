@@ -47,6 +47,8 @@ class Desk:
         choice = self.chooser.choose(0, request)
         if isinstance(choice, Refusal):
             return choice.kind
+        if request.protocol is Protocol.HTTP and not choice.again:
+            self.chooser.confirm(choice.candidates[0], request.owner)
         return " ".join(item.recorded.label.removeprefix("tape#") for item in choice.candidates) + "+" * choice.again
 
 
@@ -182,12 +184,12 @@ def test_connections_stay_candidates_until_one_is_settled_for_good() -> None:
     assert [item.recorded.label for item in choice.candidates] == ["tape#1", "tape#2"]
     assert desk.chooser.settle(choice.candidates, None)
     assert [item.recorded.label for item in choice.candidates] == ["tape#1"]
-    assert not desk.chooser.is_free(choice.candidates[0])
+    assert not desk.chooser.may_be_claimed(choice.candidates[0], None)
     assert desk.chooser.settle(again.candidates, None)
     assert [item.recorded.label for item in again.candidates] == ["tape#2"]
     assert desk.connect() == "used-up"
     desk.chooser.release(choice.candidates[0])
-    assert desk.connect() == "1"
+    assert desk.connect() == "1 2"
 
 
 def test_our_own_client_parts_answer_nobody() -> None:

@@ -111,7 +111,7 @@ def test_every_client_gets_its_own_users_recording_whatever_the_order(scene: Sce
 
 @pytest.mark.slow
 @quick
-@given(scene=scenes(owners=(None, "u-ada", "u-bob", "u-cyd"), ways=(ASKED,), bind=True), data=st.data())
+@given(scene=scenes(owners=(None, "u-ada", "u-bob", "u-cyd"), bind=True), data=st.data())
 def test_bound_owners_stand_for_one_recorded_owner_each(scene: Scene, data: st.DataObject) -> None:
     world = World(scene)
     for user in scene.users:

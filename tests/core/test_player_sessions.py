@@ -10,7 +10,7 @@ from staged import Stage
 
 from gp_replay.core.acts import Claim, Pending
 from gp_replay.core.matching import Refusal
-from gp_replay.core.model import Piece
+from gp_replay.core.model import Event, Piece
 from gp_replay.core.terms import OnRepeat, Terms
 from gp_replay.core.timing import Pace
 
@@ -187,6 +187,7 @@ def test_an_id_in_a_path_is_literal_unless_we_made_it() -> None:
         terms=Terms(pace=INSTANT, fresh_ids=True, seed=b"s"),
     )
     made = json.loads(body(stage.ask("POST", "/threads", "{}")))["id"]
+    stage.until(1)
     assert made != ONE
     assert isinstance(stage.ask("GET", f"/threads/{ONE}"), Refusal)
     assert json.loads(body(stage.ask("GET", f"/threads/{made}"))) == {"thread": made}
@@ -273,3 +274,122 @@ def test_an_unplayable_recording_does_not_hide_the_next_one() -> None:
     broken = [event for event in ask(1, "POST", "/x", "{}") if event.side.name == "CLIENT"]
     stage = Stage(cassette(broken, ask(2, "POST", "/x", "{}", answer=[(1, "good")], at=9)))
     assert body(stage.ask("POST", "/x", "{}")) == "good"
+
+
+def test_an_id_that_two_recordings_share_is_each_clients_own() -> None:
+    """Recorded by one program with one id of its own, replayed to two."""
+
+    def user(stream: int, city: str, weather: str) -> list[Event]:
+        said, told = obj(client=ONE, t="hello"), obj(client=ONE, a=weather)
+        return chat(stream, "5 > " + said, "6 < ok", f"10 > {city}", "20 < " + told)
+
+    stage = Stage(cassette(user(1, "rome", "sunny"), user(2, "oslo", "snow")), pace=INSTANT)
+    for live in ("a", "b"):
+        stage.connect(headers=((b"X-Live", live.encode()),))
+    stage.until(1)
+    assert stage.say(obj(client=TWO, t="hello"), 1) == ["ok"]
+    assert stage.say(obj(client=THREE, t="hello"), 2) == ["ok"]
+    assert stage.say("rome", 1) == [obj(client=TWO, a="sunny")]
+    assert stage.say("oslo", 2) == [obj(client=THREE, a="snow")]
+
+
+def test_an_id_that_the_server_says_to_everybody_is_said_to_everybody() -> None:
+    first, then = obj(assistant=ONE), obj(by=ONE)
+    stage = Stage(
+        cassette(*(chat(n, f"5 < {first}", f"10 > {city}", f"20 < {then}") for n, city in ((1, "rome"), (2, "oslo")))),
+        pace=INSTANT,
+    )
+    stage.connect()
+    stage.connect()
+    assert [line for line in stage.until(1) if "assistant" in line] == [f"0 {first}"] * 2
+    assert stage.say("oslo", 1) == [then]
+    assert stage.say("rome", 2) == [then]
+
+
+def test_ids_bound_while_nobody_was_chosen_are_kept_under_bound_owners() -> None:
+    def user(stream: int, run: str, city: str, owner: str) -> list[Event]:
+        return chat(stream, "5 > " + obj(run=run, t=city), "6 < " + obj(run=run), owner=owner)
+
+    stage = Stage(
+        cassette(user(1, ONE, "rome", "alice"), user(2, TWO, "oslo", "bob")),
+        terms=Terms(pace=INSTANT, bind_owners=True),
+    )
+    stage.connect(owner="carol")
+    stage.until(1)
+    assert stage.say(obj(run=THREE, t="rome")) == [obj(run=THREE)]
+
+
+def test_a_client_is_not_somebody_because_nobody_else_is_left() -> None:
+    def user(stream: int, name: str) -> list[Event]:
+        return chat(stream, "5 > hi", "6 < hi", f"10 > I am {name}", f"20 < secret of {name}")
+
+    stage = Stage(cassette(user(1, "ada"), user(2, "bob")), pace=INSTANT)
+    for live in (1, 2):
+        assert isinstance(stage.connect(), Pending)
+        stage.until(1)
+        assert stage.say("hi", live) == ["hi"]
+        answer = stage.say("I am bob", live)
+        assert answer == (["secret of bob"] if live == 1 else ["refused 4410 used-up"])
+    assert isinstance(stage.connect(), Pending)
+    stage.until(2)
+    assert stage.say("hi", 3) == ["hi"]
+    assert stage.say("I am ada", 3) == ["secret of ada"]
+
+
+def test_a_second_client_with_the_same_name_does_not_get_the_one_that_is_left() -> None:
+    named = [((b"X-User", name),) for name in (b"alice", b"bob")]
+    stage = Stage(cassette(*(chat(n, f"5 < hello {n}", headers=headers) for n, headers in enumerate(named, 1))))
+    assert isinstance(stage.connect(headers=named[1]), Claim)
+    refused = stage.connect(headers=named[1])
+    assert isinstance(refused, Refusal)
+    assert refused.kind == "used-up"
+
+
+def test_a_request_that_was_given_up_before_its_answer_leaves_nothing_behind() -> None:
+    stage = Stage(cassette(ask(1, "POST", "/v", obj(id=ONE), answer=[(50, obj(of=ONE))])))
+    assert isinstance(stage.ask("POST", "/v", obj(id=TWO)), Claim)
+    stage.player.leave(0, stage.lives)
+    assert body(stage.ask("POST", "/v", obj(id=THREE))) == obj(of=THREE)
+
+
+def test_a_short_name_is_an_owner_only_where_it_stands_alone() -> None:
+    answer = '{"user":"1","page":1,"path":"/users/1/x","at":"10:1"}'
+    stage = Stage(
+        cassette(ask(1, "GET", "/users/1", answer=[(1, answer)], owner="1")),
+        terms=Terms(pace=INSTANT, bind_owners=True),
+    )
+    said = body(stage.ask("GET", "/users/7", owner="7"))
+    assert said == '{"user":"7","page":1,"path":"/users/7/x","at":"10:1"}'
+
+
+def test_a_greeting_by_name_does_not_part_recordings_under_bound_owners() -> None:
+    stage = Stage(
+        cassette(
+            *(
+                chat(n, f"5 < hello {name}", f"9 > {n}", f"10 < {name} {n}", owner=name)
+                for n, name in ((1, "alice"), (2, "bobby"))
+            )
+        ),
+        terms=Terms(pace=INSTANT, bind_owners=True),
+    )
+    stage.connect(owner="carol")
+    assert stage.until(1)[1:] == ["0 hello carol"]
+    assert stage.say("2") == ["carol 2"]
+
+
+def test_what_would_decide_is_named_wherever_it_stands() -> None:
+    later = [("a", "x", "same"), ("a", "y", "same"), ("a", "x", "other")]
+    stage = Stage(
+        cassette(
+            *(
+                chat(n, f"5 < hi {n}", *(f"{9 + k} > {text}" for k, text in enumerate(texts)))
+                for n, texts in enumerate(later, 1)
+            )
+        ),
+        pace=INSTANT,
+    )
+    stage.connect()
+    assert stage.until(1)[-1] == "0 refused 4404 ambiguous"
+    (refusal,) = stage.player.tally.missed
+    assert refusal.differences[0].place == "message"
+    assert "'x' or 'y'" in refusal.differences[0].recorded or "x or y" in refusal.differences[0].recorded

@@ -83,7 +83,7 @@ def test_a_bound_id_is_said_as_this_client_knows_it_also_in_nested_json_and_delt
 
 def test_a_reply_carries_the_number_the_live_client_gave_its_request() -> None:
     item = candidate(chat(1, '5 > {"id":1,"method":"a"}', '6 < {"id":1,"result":{"id":1}}', '7 < {"method":"event"}'))
-    item.numbers["1"] = "42"
+    item.number("1", "42")
     assert messages(item, speaker(item)) == ['{"id":42,"result":{"id":1}}', '{"method":"event"}']
 
 
