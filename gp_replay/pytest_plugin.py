@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["gp_replay", "pytest_configure"]
 
-_OPTIONS = frozenset({"only", "timing", "patience", "unplayed"})
+_OPTIONS = frozenset({"only", "timing", "patience", "faults", "edge", "unplayed"})
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the marker."""
     config.addinivalue_line(
         "markers",
-        "gp_replay(*cassettes, only=(), timing='instant', patience=10.0, unplayed='ignore'): "
+        "gp_replay(*cassettes, only=(), timing='instant', patience=10.0, faults=(), edge=None, unplayed='ignore'): "
         "what the gp_replay fixture serves; paths are relative to the test file, then to the root directory",
     )
 

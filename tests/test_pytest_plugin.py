@@ -157,3 +157,21 @@ def test_one(gp_replay, number, worker_id):
     )
     result = project.runpytest_subprocess("-p", "no:cacheprovider", "-q", "-n", "2")
     result.assert_outcomes(passed=20)
+
+
+def test_faults_are_an_option_and_one_that_never_happened_fails_the_test(project: pytest.Pytester) -> None:
+    text = outcome(
+        project,
+        """
+@pytest.mark.gp_replay("tapes/a.gpr", faults=["http=429#1"], edge="cloud-run")
+def test_retry(gp_replay):
+    assert [fetch(gp_replay.url + "/x") for _ in range(2)] == [429, "one"]
+
+@pytest.mark.gp_replay("tapes/a.gpr", faults=["http=429#2"])
+def test_no_retry(gp_replay):
+    assert fetch(gp_replay.url + "/x") == "one"
+""",
+        passed=2,
+        errors=1,
+    )
+    assert "never happened: http=429#2" in text

@@ -210,12 +210,14 @@ def test_requests_in_flight_are_cut_after_what_was_said_in_every_lane() -> None:
 
 # Exchanges
 
+CHUNKED = ((b"Transfer-Encoding", b"chunked"),)
 SIZED = ((b"Content-Length", b"4"),)
 
 
-def asked(fault: str, *, answer_headers: tuple[tuple[bytes, bytes], ...] | None = None) -> list[str]:
-    headers = {} if answer_headers is None else {"answer_headers": answer_headers}
-    recorded = cassette(ask(1, "POST", "/v1/chat/completions", "{}", answer=[(10, "ab"), (20, "cd")], **headers))
+def asked(fault: str, *, headers: tuple[tuple[bytes, bytes], ...] = CHUNKED) -> list[str]:
+    recorded = cassette(
+        ask(1, "POST", "/v1/chat/completions", "{}", answer=[(10, "ab"), (20, "cd")], answer_headers=headers)
+    )
     stage = staged(fault, recorded=recorded)
     stage.ask("POST", "/v1/chat/completions", "{}")
     return stage.until(60_000)
@@ -227,7 +229,7 @@ def test_an_answer_is_cut_after_so_many_chunks() -> None:
     assert asked("cut=1") == ["10 200", "10 ab", "10 gone", "10 over"]
     assert asked("cut=2") == ["10 200", "10 ab", "20 cd", "20 gone", "20 over"]
     assert asked("cut=3") == whole
-    assert asked("cut=2", answer_headers=SIZED) == whole
+    assert asked("cut=2", headers=SIZED) == whole
 
 
 def test_an_answer_is_delayed_as_a_whole() -> None:

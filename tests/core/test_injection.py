@@ -32,7 +32,7 @@ def test_only_the_nth_stream_gets_a_numbered_fault_and_a_retry_gets_what_was_rec
     assert [answered(stage) for _ in range(3)] == ["429", "503", "200"]
     tally = stage.player.tally
     assert tally.served == ("tape#1",)
-    assert tally.unfinished == tally.unplayed == tally.missed == ()
+    assert (tally.unfinished, tally.unplayed, tally.missed) == ((), (), ())
     assert tally.faults == (("http=429#1", "tape#1", 1), ("http=503#2", "tape#1", 1))
 
 

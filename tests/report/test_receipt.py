@@ -30,6 +30,9 @@ MISS = Refusal(kind="no-match", reason="GET /", close_code=4404)
         (replace(FINE, served=(), missed=(MISS,)), 1, "served 0"),
         (replace(FINE, served=()), 4, "nothing was served"),
         (replace(FINE, unfinished=("a#1",)), 0, "1 left early"),
+        (replace(FINE, served=(), faults=(("http=429", "a#1", 3),), wanted=["http=429"]), 0, "unplayed 1, faults 3"),
+        (replace(FINE, wanted=["silence", "cut=1#2"]), 4, "; never happened: silence, cut=1#2"),
+        (replace(FINE, wanted=["silence"], missed=(MISS,)), 1, "never happened: silence"),
     ],
 )
 def test_verdict_and_code(receipt: Receipt, code: int, words: str) -> None:
