@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional, TypeVar
 
 import typer
 
-from gp_replay import __version__, cli_upkeep
+from gp_replay import __version__, cli_run, cli_upkeep
 from gp_replay.console import Json, leave, print_data, say
 from gp_replay.errors import GpReplayError, UsageError
 
@@ -54,14 +54,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """The entry point: runs the command line and exits."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _command.clear()
-    if "--" in arguments and arguments[0] in ("record", "replay"):
+    if "--" in arguments and arguments[0] in ("record", "replay", "run"):
         cut = arguments.index("--")
         _command.extend(arguments[cut + 1 :])
         if not _command:
             _fail(UsageError("no command behind --", hint="like -- pytest tests/"))
         arguments = arguments[:cut]
     try:
-        app(args=arguments, prog_name="gp-replay")
+        app(args=arguments, prog_name="gp-replay", obj=_command)
     except GpReplayError as error:
         _fail(error)
     except KeyboardInterrupt:
@@ -369,6 +369,7 @@ def demo(
     leave(result.exit_code)
 
 
+app.add_typer(cli_run.commands)
 app.add_typer(cli_upkeep.commands)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Json", "leave", "print_data", "say"]
+__all__ = ["Json", "leave", "print_data", "say", "shout"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -17,6 +17,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 def say(text: str) -> None:
     """Tells a person something."""
     print(text, file=sys.stderr, flush=True)
+
+
+def shout(text: str) -> None:
+    """Tells a person something that must not be overlooked: in bold on a terminal, unless ``NO_COLOR`` is set."""
+    bold = sys.stderr.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
+    say(f"\x1b[1m{text}\x1b[0m" if bold else text)
 
 
 def print_data(lines: Iterable[str]) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "parse_limit",
     "parse_variable",
     "profile_path",
+    "project_settings",
 ]
 
 SDK_VARIABLES = (
@@ -63,7 +64,7 @@ def load_redaction(folder: Path, *, literals: tuple[bytes, ...] = ()) -> Redacti
     Raises:
         UsageError: the settings cannot be read, or hold an unknown key, another type, or no regular expression.
     """
-    source, plain = _settings(folder)
+    source, plain = project_settings(folder)
     redact = plain.get("redact", {})
     if not isinstance(redact, dict):
         raise UsageError(f"{source}: redact is a table")
@@ -83,8 +84,12 @@ def load_redaction(folder: Path, *, literals: tuple[bytes, ...] = ()) -> Redacti
         raise UsageError(f"{source}: {error}", hint=error.hint) from error
 
 
-def _settings(folder: Path) -> tuple[str, Mapping[str, object]]:
-    """Where the project's settings stand, and what they are; the first of the two files that has any."""
+def project_settings(folder: Path) -> tuple[str, Mapping[str, object]]:
+    """Where the project's settings stand, and what they are; the first of the two files that has any.
+
+    Raises:
+        UsageError: a file cannot be read, or is no TOML.
+    """
     for name, keys in (("gp-replay.toml", ()), ("pyproject.toml", ("tool", "gp-replay"))):
         path = folder / name
         try:
@@ -120,7 +125,7 @@ def load_credentials(folder: Path, environment: Mapping[str, str]) -> Credential
     Raises:
         UsageError: the settings cannot be read, hold something else, or name a variable that is not set.
     """
-    source, plain = _settings(folder)
+    source, plain = project_settings(folder)
     tables = plain.get("credentials", {})
     if not isinstance(tables, dict):
         raise UsageError(f"{source}: credentials is a table of roles")

@@ -64,7 +64,7 @@ CORE_LAYERS = (
     "player",
 )
 
-PURE = ("core", "report", "runs")
+PURE = ("core", "contracts", "report", "runs")
 # What the world would come in through: clock, environment, disk, network, randomness, processes, logging.
 IMPURE_IMPORTS = """
 asyncio concurrent ctypes fcntl getpass glob http httpx importlib logging mmap multiprocessing os pathlib

@@ -1,0 +1,64 @@
+"""The settings of a project that concern runs, and its credentials fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gp_replay.errors import CouldNotCheck, UsageError
+from gp_replay.net.bounded import run_bounded
+from gp_replay.runs.environment import Environment, RunSettings, Token
+from gp_replay.settings import project_settings
+
+__all__ = ["fetch_tokens", "load_run_settings"]
+
+
+def load_run_settings(folder: Path) -> RunSettings:
+    """Reads what `gp_replay.runs.environment` describes.
+
+    Args:
+        folder: of the project; without settings there are no environments.
+
+    Raises:
+        UsageError: the settings cannot be read, or hold a value that cannot be meant; file and key are named.
+    """
+    source, plain = project_settings(folder)
+    return RunSettings.from_plain(plain, source=source)
+
+
+async def fetch_tokens(environment: Environment, variables: Mapping[str, str]) -> dict[str | None, str]:
+    """The credentials of an environment: user to token, None to that of everybody.
+
+    Args:
+        environment: says how to come by them.
+        variables: of this process.
+
+    Raises:
+        UsageError: a variable is not set, or there is no such command.
+        CouldNotCheck: a command fails, says nothing, or takes too long.
+    """
+    wanted: dict[str | None, Token] = dict(environment.owners.items())
+    if environment.token is not None:
+        wanted[None] = environment.token
+    return {owner: await _fetch(token, environment, variables) for owner, token in wanted.items()}
+
+
+async def _fetch(token: Token, environment: Environment, variables: Mapping[str, str]) -> str:
+    if token.value:
+        return token.value
+    if token.variable:
+        if not variables.get(token.variable):
+            raise UsageError(f"{token.where}: the variable {token.variable} is not set")
+        return variables[token.variable]
+    try:
+        ended = await run_bounded(token.command, seconds=environment.deadlines.token)
+    except UsageError as error:
+        raise UsageError(f"{token.where}: {error}") from error
+    # What a command said may be a credential, so it is not quoted.
+    if ended.code is None:
+        raise CouldNotCheck(f"{token.where}: {token.command[0]} took more than {environment.deadlines.token:g} s")
+    words = ended.stdout.decode("utf-8", "replace").split()
+    if ended.code or len(words) != 1:
+        what = f"exited with {ended.code}" if ended.code else f"printed {len(words)} words, not one"
+        raise CouldNotCheck(f"{token.where}: {token.command[0]} {what}")
+    return words[0]
