@@ -169,6 +169,11 @@ def _close(script: StreamScript) -> Close:
     return Close(at_us=script.head.at_us, stream=script.entry.stream, side=Side.SERVER, code=1011, reason=_CLOSE_REASON)
 
 
+def _text(script: StreamScript, data: bytes) -> Message:
+    at_us, stream = script.head.at_us, script.entry.stream
+    return Message(at_us=at_us, stream=stream, side=Side.SERVER, opcode=Opcode.TEXT, data=data)
+
+
 def _gone(script: StreamScript, how: How) -> Gone:
     return Gone(at_us=script.head.at_us, stream=script.entry.stream, side=Side.SERVER, how=how)
 
@@ -256,7 +261,11 @@ def _connection_id_changes(script: StreamScript, fault: Fault, live: RequestHead
     beat = script.beat and replace(script.beat, event=other(script.beat.event))
     pong = script.pong and other(script.pong)
     if tuple(steps) == script.steps and beat == script.beat and pong == script.pong:
-        return None
+        # Nothing that was recorded would say it, so a heartbeat does.
+        data = b'{"type":"heartbeat","data":{"connection_id":"%s"}}' % new
+        said_by = replace(steps[at], after_us=0, follows_step=True, held_us=0)
+        event = _text(script, data)
+        steps.insert(at + 1, replace(said_by, event=event, digest=_digest(event)))
     return replace(_said(script, steps), beat=beat, pong=pong)
 
 
@@ -272,14 +281,7 @@ def _accept_error_1011(script: StreamScript, fault: Fault, live: RequestHead) ->
     at = _accept(script)
     if at is None:
         return None
-    error = Message(
-        at_us=script.head.at_us,
-        stream=script.entry.stream,
-        side=Side.SERVER,
-        opcode=Opcode.TEXT,
-        data=_ACCEPT_FIRST,
-    )
-    return _ending(script, at + 1, error, _close(script))
+    return _ending(script, at + 1, _text(script, _ACCEPT_FIRST), _close(script))
 
 
 def _offered(live: RequestHead) -> list[bytes]:

@@ -281,12 +281,14 @@ class Playing:
     @property
     def real_us(self) -> int | None:
         """When something is due outside the script, or None."""
-        times = [at_us for at_us in (self.beats_us, self.cuts_us) if at_us is not None]
-        return None if self.deaf or not times else min(times)
+        if self.deaf or self.cuts_us is None:
+            return None if self.deaf else self.beats_us
+        return self.cuts_us if self.beats_us is None else min(self.beats_us, self.cuts_us)
 
     def unscripted(self, now_us: int) -> list[Event]:
         """A heartbeat that is due, or the end of a connection that is too old."""
-        if self.real_us is None or now_us < self.real_us or not self.candidates:
+        due_us = self.real_us
+        if due_us is None or now_us < due_us or not self.candidates:
             return []
         script = self.lead.script
         if self.cuts_us is not None and now_us >= self.cuts_us:

@@ -118,6 +118,11 @@ def test_a_later_message_gives_another_connection_id() -> None:
     assert stage.until(100)[1:] == [f"5 {WELCOME}", '6 {"type":"status","connection_id":"main_1b2c3d40"}']
 
 
+def test_a_heartbeat_is_added_where_nothing_recorded_says_the_connection_id() -> None:
+    said = heard(staged("connection-id-changes"))
+    assert said == [*RECORDED[:2], '5 {"type":"heartbeat","data":{"connection_id":"main_1b2c3d40"}}', *RECORDED[2:]]
+
+
 def test_a_heartbeat_gives_another_connection_id() -> None:
     beat = '{"type":"heartbeat","connection_id":"main_1b2c3d4e"}'
     recorded = cassette(chat(1, f"5 < {WELCOME}", f"1001 < {beat}", f"2001 < {beat}"))
