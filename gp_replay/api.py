@@ -30,6 +30,10 @@ from gp_replay.errors import CassetteExists, UsageError
 from gp_replay.net.sockets import parse_address
 from gp_replay.recording import Recorded, Recording
 from gp_replay.replaying import Replay, ReplayNamespace
+from gp_replay.run_settings import refuse_deprecated_upstreams
+from gp_replay.running import Surroundings, run, run_suite
+from gp_replay.runs.sources import Wishes
+from gp_replay.runs.verdict import RunReport
 from gp_replay.settings import load_credentials, load_redaction
 
 __all__ = [
@@ -39,10 +43,15 @@ __all__ = [
     "Recording",
     "Replay",
     "ReplayNamespace",
+    "RunReport",
+    "Surroundings",
+    "Wishes",
     "default_redaction",
     "drive",
     "record",
     "replay",
+    "run",
+    "run_suite",
 ]
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -81,7 +90,7 @@ def record(
         A `Recording`. Entering it listens; leaving it saves the cassette.
 
     Raises:
-        UsageError: an argument that cannot be meant; at once.
+        UsageError: an argument that cannot be meant, or a deprecated host; at once.
         CassetteExists, CassetteUnfinished: on entering, mode ``once`` with a file there, or a left-over ``.part``.
         CassetteError: on entering, when a file to replace or to add to cannot be read.
         ListenError: on entering.
@@ -94,6 +103,7 @@ def record(
         raise UsageError("no upstream to record from", hint="--upstream http://127.0.0.1:8080")
     if len(set(names)) < len(names):
         raise UsageError(f"two upstreams for role {names[0]}", hint="name them: --upstream llm=URL --upstream chat=URL")
+    refuse_deprecated_upstreams(upstreams, Path.cwd())
     if mode not in ("once", "all", "new-episodes"):
         hint = "once refuses an existing file, all makes a new revision, new-episodes adds what the file has not"
         raise UsageError(f"mode {mode!r}", hint=hint)
@@ -242,7 +252,7 @@ def drive(
         the take and sets ``result``.
 
     Raises:
-        UsageError: an argument that cannot be meant, or a role the cassette does not have.
+        UsageError: an argument that cannot be meant, a deprecated host, or a role the cassette does not have.
         CassetteExists: the take is there already.
         CassetteError: on entering.
     """
@@ -250,6 +260,7 @@ def drive(
     upstreams = {item.role: item for item in map(parse_upstream, texts)}
     if not upstreams:
         raise UsageError("nothing to drive", hint="against names a role and a live service: chat=http://127.0.0.1:8080")
+    refuse_deprecated_upstreams(upstreams.values(), Path.cwd())
     both = sorted(upstreams.keys() & set(servers))
     if both:
         raise UsageError(f"role {both[0]} cannot be live and replayed at once")

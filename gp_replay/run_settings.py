@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from gp_replay.core.routing import Upstream
 from gp_replay.errors import CouldNotCheck, UsageError
 from gp_replay.net.bounded import run_bounded
-from gp_replay.runs.environment import Environment, RunSettings, Token
+from gp_replay.runs.environment import Environment, RunSettings, Token, deprecated_from_plain, refuse_deprecated
 from gp_replay.settings import project_settings
 
-__all__ = ["fetch_tokens", "load_run_settings"]
+__all__ = ["fetch_tokens", "load_run_settings", "refuse_deprecated_upstreams"]
 
 
 def load_run_settings(folder: Path) -> RunSettings:
@@ -24,6 +25,22 @@ def load_run_settings(folder: Path) -> RunSettings:
     """
     source, plain = project_settings(folder)
     return RunSettings.from_plain(plain, source=source)
+
+
+def refuse_deprecated_upstreams(upstreams: Iterable[Upstream], folder: Path) -> None:
+    """Refuses what nobody should record from any more.
+
+    Args:
+        upstreams: that are to be recorded.
+        folder: of the project; its ``deprecated_hosts`` count too.
+
+    Raises:
+        UsageError: one is deprecated, and the hint names what to use; or the settings cannot be read.
+    """
+    source, plain = project_settings(folder)
+    own = deprecated_from_plain(plain, source=source)
+    for upstream in upstreams:
+        refuse_deprecated(upstream.host, own, f"upstream {upstream.role}")
 
 
 async def fetch_tokens(environment: Environment, variables: Mapping[str, str]) -> dict[str | None, str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -43,6 +44,10 @@ _MIN_LITERAL = 12
 """Shorter credentials would be found in words."""
 
 
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """All of a run but its flags about sources.
@@ -57,8 +62,8 @@ class Surroundings:
         env: a name and a template for the command; see `gp_replay.settings.command_variables`.
         timeout: seconds for the command; None: what the plan says.
         stdout_to: a file descriptor for the command's stdout; None: ours.
-        say: takes lines for people.
-        warn: takes those that must not be overlooked.
+        say: takes lines for people; default prints to stderr.
+        warn: takes those that must not be overlooked; likewise.
     """
 
     folder: Path = field(default_factory=Path.cwd)
@@ -70,12 +75,20 @@ class Surroundings:
     env: Sequence[tuple[str, str]] = ()
     timeout: float | None = None
     stdout_to: int | None = None
-    say: Callable[[str], None] = print
-    warn: Callable[[str], None] = print
+    say: Callable[[str], None] = _to_stderr
+    warn: Callable[[str], None] = _to_stderr
 
 
 def run(command: Sequence[str], wishes: Wishes | None = None, surroundings: Surroundings | None = None) -> RunReport:
-    """`run_suite` for programs without an event loop."""
+    """Runs a command against the source that flags mean, and says who answered.
+
+    ::
+
+        report = gp_replay.run(["pytest", "tests/"], gp_replay.api.Wishes(no_docker=True))
+        assert report.exit_code == 0, report.reason
+
+    Arguments, answer and errors are those of `run_suite`, which is for programs with an event loop.
+    """
     return asyncio.run(run_suite(command, wishes or Wishes(), surroundings or Surroundings()))
 
 

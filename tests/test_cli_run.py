@@ -159,3 +159,19 @@ def test_a_signal_ends_everything_and_the_report_says_so(number: int, lives: Liv
     plain = json.loads(out)
     assert (plain["verdict"], plain["interrupted"]) == ("could not check", True)
     assert lives.all_ended()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["record", "--upstream", "chat=wss://api.staging.netrasystems.ai/ws", "--out", "new"],
+        ["drive", "cassettes/a.gpr", "--against", "chat=wss://api.staging.netrasystems.ai/ws", "--out", "new"],
+    ],
+)
+def test_recording_from_a_deprecated_host_exits_2_and_names_what_to_use(
+    command: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = cli(capfd, *command)
+    assert code == 2
+    assert "api.staging.netrasystems.ai is deprecated" in err
+    assert "hint: use api-staging.netrasystems.ai" in err

@@ -12,13 +12,14 @@ import typer
 from dialogue import ask, cassette
 from filed import write
 
-from gp_replay.console import leave, print_data, say
+from gp_replay.console import leave, print_data, say, shout
 
 
 def test_data_goes_to_stdout_and_everything_else_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     print_data(["a", "b"])
     say("c")
-    assert capfd.readouterr() == ("a\nb\n", "c\n")
+    shout("d")  # no terminal here, so no bold
+    assert capfd.readouterr() == ("a\nb\n", "c\nd\n")
 
 
 def test_only_a_code_that_is_not_0_ends_a_command() -> None:

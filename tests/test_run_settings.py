@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from wire import run
 
+from gp_replay.core.routing import parse_upstream
 from gp_replay.errors import CouldNotCheck, UsageError
-from gp_replay.run_settings import fetch_tokens, load_run_settings
+from gp_replay.run_settings import fetch_tokens, load_run_settings, refuse_deprecated_upstreams
 from gp_replay.runs.environment import Environment
 
 
@@ -57,3 +58,13 @@ def test_a_token_that_cannot_be_had_names_its_key_and_quotes_nothing(
     with pytest.raises(error, match=words) as raised:
         run(fetch_tokens(environment(tmp_path, f"token = {token}"), {}))
     assert "secret" not in str(raised.value)
+
+
+def test_upstreams_to_record_from_must_not_be_deprecated(tmp_path: Path) -> None:
+    refuse_deprecated_upstreams([parse_upstream("chat=https://api-staging.netrasystems.ai")], tmp_path)
+    with pytest.raises(UsageError, match=r"upstream chat: api\.staging\.netrasystems\.ai is deprecated") as raised:
+        refuse_deprecated_upstreams([parse_upstream("chat=wss://api.staging.netrasystems.ai/ws")], tmp_path)
+    assert raised.value.hint == "use api-staging.netrasystems.ai"
+    (tmp_path / "gp-replay.toml").write_text('[deprecated_hosts]\n"*.old.test" = "new.test"')
+    with pytest.raises(UsageError, match=r"upstream default: a\.old\.test is deprecated"):
+        refuse_deprecated_upstreams([parse_upstream("http://a.old.test")], tmp_path)

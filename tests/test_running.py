@@ -15,6 +15,7 @@ from filed import write
 from process_life import Lives, program, use_programs
 from wire import answering, dial, raw_server, read_head, run
 
+import gp_replay.api
 from gp_replay.errors import UsageError
 from gp_replay.running import Surroundings, run_suite
 from gp_replay.runs.sources import Wishes
@@ -346,3 +347,10 @@ def test_being_cancelled_ends_command_environment_and_ports(project: Project, li
 
     assert run(main())
     assert lives.all_ended()
+
+
+def test_programs_without_an_event_loop_can_run_a_suite(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    report = gp_replay.run([sys.executable, "-c", FETCH], gp_replay.api.Wishes(no_docker=True))
+    assert (report.exit_code, report.source, project.heard) == (0, "cassette", "cassette recorded")
+    out, err = capfd.readouterr()
+    assert (out, err.startswith("cassette: chat http://127.0.0.1:")) == ("", True)

@@ -29,7 +29,15 @@ from gp_replay.core.routing import Upstream, parse_upstream
 from gp_replay.errors import UsageError
 from gp_replay.runs.hosts import DeprecatedHost, deprecated_host
 
-__all__ = ["Deadlines", "Environment", "HealthCheck", "RunSettings", "Token", "refuse_deprecated"]
+__all__ = [
+    "Deadlines",
+    "Environment",
+    "HealthCheck",
+    "RunSettings",
+    "Token",
+    "deprecated_from_plain",
+    "refuse_deprecated",
+]
 
 _CHECK = re.compile(r"(?:(GET|WS) )?(/[\x21-\x7e]*)")
 _VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
@@ -131,10 +139,7 @@ class RunSettings:
         Raises:
             UsageError: a value that cannot be meant, or a deprecated host; the key is named.
         """
-        deprecated = tuple(
-            DeprecatedHost(pattern=pattern.lower(), replacement=_text(value, f"{source}: deprecated_hosts.{pattern}"))
-            for pattern, value in _table(plain.get("deprecated_hosts", {}), f"{source}: deprecated_hosts").items()
-        )
+        deprecated = deprecated_from_plain(plain, source=source)
         tables = _table(plain.get("environments", {}), f"{source}: environments")
         given = plain.get("cassettes", list(_DEFAULT_PATHS))
         paths = _texts(given, f"{source}: cassettes")
@@ -148,6 +153,20 @@ class RunSettings:
             cassettes=paths,
             deprecated=deprecated,
         )
+
+
+def deprecated_from_plain(plain: Mapping[str, object], *, source: str) -> tuple[DeprecatedHost, ...]:
+    """The patterns of a project alone. Arguments as for `RunSettings.from_plain`.
+
+    Raises:
+        UsageError: they are no table of texts.
+    """
+    where = f"{source}: deprecated_hosts"
+    table = _table(plain.get("deprecated_hosts", {}), where)
+    return tuple(
+        DeprecatedHost(pattern=pattern.lower(), replacement=_text(value, f"{where}.{pattern}"))
+        for pattern, value in table.items()
+    )
 
 
 def refuse_deprecated(host: str, own: Sequence[DeprecatedHost], where: str) -> None:
