@@ -164,7 +164,8 @@ class Bindings:
             while live in self._given or self.recorded(live) is not None:
                 live = self._spare.fresh(recorded)
             self._given.add(live)
-            self._made += (live,)
+            if self._parent is not None and not self._settled:
+                self._made += (live,)
             self.bind(recorded, live)
 
     def agrees(self, pairs: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -91,7 +91,7 @@ class Chooser:
         self._compiled: dict[int, StreamScript] = {}
         self._last: tuple[int, StreamScript] | None = None
         self._indexes: dict[tuple[Protocol, bytes, str, str | None], IdIndex] = {}
-        self._crowds: dict[tuple[int, ...], Crowd] = {}
+        self._crowds: dict[tuple[Protocol, bytes, str, tuple[str | None, ...]], Crowd] = {}
         self._urls: dict[str, str] = {}
         self._rules: dict[str, Rules] = {}
         self._by_path: dict[tuple[Protocol, str], list[Recorded]] = {}
@@ -313,15 +313,10 @@ class Chooser:
         candidates: list[Candidate] = []
         problem = ""
         for reading in asked:
-            members, problem = self._members(request, reading, problem)
-            if not members:
-                continue
-            key = tuple(item.number for item, _ in members)
-            crowd = self._crowds.get(key)
+            crowd, problem = self._crowd(request.protocol, reading, problem)
             if crowd is None:
-                crowd = self._crowds[key] = Crowd(members)
-            salts = {item.script.cassette.header.salt for item, _ in members}
-            for recorded, script in crowd.candidates(redacted_heads(request.head, salts), self._shelf.is_free):
+                continue
+            for recorded, script in crowd.candidates(redacted_heads(request.head, crowd.salts), self._shelf.is_free):
                 bindings = Bindings(parent=reading.view.bindings)
                 if reading.form.ids:
                     bindings.learn(paired_ids(recorded.form(), reading.form))
@@ -331,17 +326,18 @@ class Chooser:
         free = any(self.may_be_claimed(item, request.owner) for item in candidates)
         return Choice(candidates=candidates) if free else None
 
-    def _members(self, request: Request, reading: _Asked, problem: str) -> tuple[list[Member], str]:
-        """The playable recordings of one reading, those of its first owner first, used or not."""
-        numbers = [
+    def _crowd(self, protocol: Protocol, reading: _Asked, problem: str) -> tuple[Crowd | None, str]:
+        """The playable recordings of one reading, its first owner's first, used or not; and why others are none."""
+        place = (protocol, reading.form.digest, reading.role, reading.view.owners)
+        if place in self._crowds and not reading.form.ids:
+            return self._crowds[place], problem
+        numbers = dict.fromkeys(
             number
             for owner in reading.view.owners
-            for number in self._shelf.all_of(
-                protocol=request.protocol, key=reading.form.digest, role=reading.role, owners=(owner,)
-            )
-        ]
+            for number in self._shelf.all_of(protocol=protocol, key=reading.key, role=reading.role, owners=(owner,))
+        )
         members: list[Member] = []
-        for number in dict.fromkeys(numbers):
+        for number in numbers:
             recorded = self.recorded[number]
             if reading.form.ids and not reading.view.bindings.agrees(paired_ids(recorded.form(), reading.form)):
                 continue
@@ -350,7 +346,12 @@ class Chooser:
                 problem = f"{recorded.label} cannot be played: {script.problem}"
             else:
                 members.append((recorded, script))
-        return members, problem
+        if not members:
+            return None, problem
+        crowd = Crowd(members)
+        if len(members) > 1 and not reading.form.ids:
+            self._crowds[place] = crowd
+        return crowd, problem
 
     def _script(self, recorded: Recorded, *, keep: bool = False, raises: bool = False) -> StreamScript:
         script = self._compiled.get(recorded.number) or self._last_script(recorded)

@@ -22,10 +22,14 @@ class Crowd:
 
     Args:
         members: in the order in which they are to be used; all playable.
+
+    Attributes:
+        salts: of their cassettes.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
+        self.salts = {recorded.script.cassette.header.salt for recorded, _ in members}
         self._names = differing_headers([script.head for _, script in members])
         self._said: dict[tuple[tuple[bytes, ...] | None, ...], list[Member]] = {}
         for member in members:
