@@ -50,6 +50,7 @@ _ACCEPT_FIRST = (
     b'"details":{},"recovery_suggestions":null}'
 )
 _CLOSE_REASON = b"Internal error"
+_FOR_EVER_US = 86_400_000_000
 
 
 def faulted(script: StreamScript, faults: Iterable[Fault], *, live: RequestHead | None = None) -> StreamScript:
@@ -172,10 +173,6 @@ def _close(script: StreamScript) -> Close:
 def _text(script: StreamScript, data: bytes) -> Message:
     at_us, stream = script.head.at_us, script.entry.stream
     return Message(at_us=at_us, stream=stream, side=Side.SERVER, opcode=Opcode.TEXT, data=data)
-
-
-def _gone(script: StreamScript, how: How) -> Gone:
-    return Gone(at_us=script.head.at_us, stream=script.entry.stream, side=Side.SERVER, how=how)
 
 
 def _holding(script: StreamScript, at: int | None, fault: Fault, *, yields: bool = False) -> StreamScript | None:
@@ -348,20 +345,27 @@ def _silence(script: StreamScript, fault: Fault, live: RequestHead) -> StreamScr
 
 
 def _cut(script: StreamScript, fault: Fault, live: RequestHead) -> StreamScript | None:
-    number = fault.amount or 0
-    gone = _gone(script, How.RESET)
+    return _breaking_off(script, fault.amount or 0)
+
+
+def _stall(script: StreamScript, fault: Fault, live: RequestHead) -> StreamScript | None:
+    return _breaking_off(script, fault.amount or 0, held_us=_FOR_EVER_US)
+
+
+def _breaking_off(script: StreamScript, number: int, *, held_us: int = 0) -> StreamScript | None:
+    gone = Gone(at_us=script.head.at_us, stream=script.entry.stream, side=Side.SERVER, how=How.RESET)
     if script.entry.protocol is Protocol.WEBSOCKET:
         messages = [at for at, step in enumerate(script.steps) if isinstance(step.event, Message)]
         kept = _nth(script, messages, number)
-        return None if kept is None else _ending(script, kept + 1, gone)
+        return None if kept is None else _ending(script, kept + 1, gone, held_us=held_us)
     pieces = [at for at, step in enumerate(script.steps) if isinstance(step.event, Piece)]
     head = next((step.event for step in script.steps if _status(step.event) >= 200), None)
     if number == 0:
-        return _said(script, [_first(script, gone)])
+        return _said(script, [replace(_first(script, gone), held_us=held_us)])
     sized = isinstance(head, ResponseHead) and bool(header_values(head.headers, b"content-length"))
     if number > len(pieces) - sized:  # after its last byte nobody would notice
         return None
-    return _ending(script, pieces[number - 1] + 1, gone)
+    return _ending(script, pieces[number - 1] + 1, gone, held_us=held_us)
 
 
 def _delay(script: StreamScript, fault: Fault, live: RequestHead) -> StreamScript | None:
@@ -417,6 +421,7 @@ TRANSFORMS: Mapping[str, Transform] = {
     "silence": _silence,
     "http": _http,
     "cut": _cut,
+    "stall": _stall,
     "delay": _delay,
     "age-cut": _age_cut,
 }

@@ -156,6 +156,14 @@ KINDS: Mapping[str, Kind] = {
             spoils=True,
         ),
         Kind(
+            name="stall",
+            about="after N chunks or messages nothing more comes, and the connection stays open",
+            protocols=_ANY,
+            value=Value.COUNT,
+            default=None,
+            spoils=True,
+        ),
+        Kind(
             name="delay",
             about="the first byte comes later than recorded",
             protocols=_ANY,

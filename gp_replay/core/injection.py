@@ -27,7 +27,7 @@ class Injection:
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        self._faults = faults
+        self._faults = tuple(dict.fromkeys(faults))
         self._fitted: Counter[Fault] = Counter()
         self._happened: Counter[tuple[str, str]] = Counter()
         self._notes: dict[str, None] = {}

@@ -84,6 +84,7 @@ class LiveClient(asyncio.Protocol):
         self._writer = FrameWriter(side=Side.SERVER)
         self._out: list[bytes] = []
         self._label = ""
+        self._faulted = False
         self._closing = False
         self._ended = False
         self._full = False
@@ -111,6 +112,8 @@ class LiveClient(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
+        if self._faulted and self._live:
+            return False  # a client that gave up on a fault asks again, and must not find its recording taken
         # Half a connection may still want its answer; half a WebSocket has nobody to speak to.
         return (self._live != 0 or bool(self._held)) and self._frames is None and self._handshake is None
 
@@ -250,7 +253,8 @@ class LiveClient(asyncio.Protocol):
                 self._label, script = outcome.label, outcome.script
             case Pending():
                 self._label, script = f"{outcome.cassette} pending", outcome.lead
-        if script.faults:
+        self._faulted = bool(script.faults)
+        if self._faulted:
             self._label += f" fault={','.join(script.faults)}"
         self._live = live
         self._handshake = handshake

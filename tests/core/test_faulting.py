@@ -237,6 +237,13 @@ def test_an_answer_is_cut_after_so_many_chunks() -> None:
     assert asked("cut=2", headers=SIZED) == whole
 
 
+def test_an_answer_stalls_after_so_many_chunks_and_stays_open() -> None:
+    assert asked("stall=0") == []
+    assert asked("stall=1") == ["10 200", "10 ab"]
+    assert asked("stall=2", headers=SIZED) == asked("delay=0")
+    assert heard(staged("stall=2")) == RECORDED[:3]
+
+
 def test_an_answer_is_delayed_as_a_whole() -> None:
     assert asked("delay=2") == ["2010 200", "2010 ab", "2020 cd", "2020 end", "2020 over"]
 

@@ -43,6 +43,11 @@ def test_a_numbered_fault_goes_before_one_for_all() -> None:
     assert stage.player.tally.unplayed == ("tape#1",)
 
 
+def test_a_fault_that_is_asked_for_twice_is_one() -> None:
+    stage = staged(cassette(ask(1, "GET", "/x"), ask(2, "GET", "/x", at=5)), "http=429#2", "http=429#2")
+    assert [answered(stage) for _ in range(3)] == ["200", "429", "200"]
+
+
 def test_streams_are_counted_that_the_fault_fits_not_those_of_other_roles() -> None:
     recorded = cassette(ask(1, "GET", "/a", role="one"), ask(2, "GET", "/b", role="two"), chat(3, "5 < hi", role="two"))
     stage = staged(recorded, "two:http=429#1")

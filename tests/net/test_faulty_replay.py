@@ -233,6 +233,17 @@ def test_a_stream_that_is_cut_raises_and_the_next_is_whole(fault: str, tape: Pat
     assert replay.receipt.served == ("a#4",)
 
 
+@pytest.mark.parametrize("fault", ["stall=0", "stall=1", "delay=60"])
+def test_a_client_that_gives_up_waiting_gets_the_recorded_answer_when_it_asks_again(fault: str, tape: Path) -> None:
+    with replaying(tape, f"llm:{fault}#1") as replay, httpx.Client() as client:
+        url = replay.urls["llm"] + "/stream"
+        with pytest.raises(httpx.ReadTimeout):
+            client.get(url, timeout=0.1)
+        assert client.get(url).text.count("data:") == 4
+    assert replay.receipt.served == ("a#4",)
+    assert replay.receipt.exit_code == 0
+
+
 def test_a_fault_that_never_happened_is_no_green_replay(tape: Path) -> None:
     with replaying(tape, "llm:http=429#2", "chat:silence") as replay:
         assert httpx.get(replay.urls["llm"] + "/stream").status_code == 200
