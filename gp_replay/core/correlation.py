@@ -34,7 +34,8 @@ class Pattern:
     def number(self, message: Mapping[str, object]) -> str | int | None:
         """The number in a message, None where the pattern does not fit."""
         for name, values in self.having.items():
-            if name not in message or (values and message[name] not in values):
+            said = message.get(name, _ABSENT)
+            if said is _ABSENT or (values and not (isinstance(said, str) and said in values)):
                 return None
         if any(name in message for name in self.lacking):
             return None
@@ -56,6 +57,7 @@ class Correlation:
 
 
 _ANY: frozenset[str] = frozenset()
+_ABSENT = object()
 
 # Where two protocols could be meant, a message of the wrong one is numbered all the same: that costs nothing, since the
 # number of a string's shape stays an id.

@@ -105,3 +105,10 @@ def test_whatever_the_parameters_hold_the_number_is_replaced_and_nothing_else(pa
     assert said is not None
     raw = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
     assert json.loads(with_number(raw, said, str(number))) == {**message, "id": number}
+
+
+@pytest.mark.parametrize("odd", [[], {}, None, 3, True])
+@pytest.mark.parametrize("name", ["type", "jsonrpc", "method", "id", "result"])
+def test_whatever_stands_where_a_word_should_is_no_protocol(name: str, odd: object) -> None:
+    assert correlated({name: odd}) is None or name == "id"
+    correlated({"jsonrpc": "2.0", "id": 1, "type": "next", "payload": {}, "method": "x", name: odd})
