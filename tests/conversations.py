@@ -22,6 +22,15 @@ GOLDEN = contract_from(
 )
 Plain = dict[str, object]
 
+WELCOME = "5 < connection_established mode=main connection_id=main_1 user_id=alice"
+RUN = (
+    "10 > chat payload.content=Hello_there",
+    "20 < agent_started run_id=r1 agent_name=boss",
+    "30 < agent_thinking run_id=r1 reasoning=Hm",
+    "90 < agent_completed run_id=r1 agent_name=boss result=Done",
+)
+"""A welcome and a run, to add to or take from."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -111,6 +120,35 @@ class Talk:
                 )  # type: ignore[arg-type]
             )
         return out
+
+
+def spoken(*lines: str, **about: object) -> Talk:
+    """A connection as a dialogue: ``MILLISECONDS > TYPE name=value …`` from the client, ``<`` from the server.
+
+    Names may be dotted; values are JSON where they can be, else text (in ``content`` and
+    ``reasoning`` ``_`` is a space).
+    """
+    talk = Talk(**about)  # type: ignore[arg-type]
+    for line in lines:
+        at_ms, arrow, kind, *members = line.split()
+        body: Plain = {} if kind == "-" else {"type": kind}
+        for member in members:
+            name, _, text = member.partition("=")
+            *outer, last = name.split(".")
+            inner = body
+            for key in outer:
+                inner = inner.setdefault(key, {})  # type: ignore[assignment]
+            try:
+                inner[last] = json.loads(text)
+            except ValueError:
+                inner[last] = text.replace("_", " ") if last in ("content", "reasoning") else text
+        talk.lines.append(Line(at_us=int(float(at_ms) * 1000), side=CLIENT if arrow == ">" else SERVER, body=body))
+    return talk
+
+
+def rules(*talks: Talk, contract: Contract = GOLDEN) -> list[str]:
+    """The rules that a contract finds broken, in order."""
+    return [finding.rule for finding in findings(talks, contract)]
 
 
 def findings(talks: Iterable[Talk], contract: Contract = GOLDEN, *, timed: bool = True) -> list[Finding]:

@@ -98,13 +98,18 @@ class _Compiled:
         self.asks = contract.runs.asks if contract.runs else frozenset()
         self.fails = contract.runs.fails if contract.runs else frozenset()
         self.welcome = contract.handshake.welcome if contract.handshake else ""
-        # Heartbeats, errors and requests have names that many protocols use.
-        self.ours = {event.name for event in contract.events if event.in_run} | {
-            rule.event for rule in contract.rules if sides[rule.event] is Side.SERVER
-        }
-        self.ours |= {name for pairing in contract.pairings for name in (pairing.opens, pairing.closes)}
-        self.ours.add(self.welcome)
-        self.ours -= {event.name for event in contract.events if event.is_error or event.ambient}
+        self.ours = _about(contract)
+
+
+def _about(contract: Contract) -> frozenset[str]:
+    """The events a conversation is recognised by. Heartbeats and errors have names that many protocols use."""
+    subjects = {event.name for event in contract.events if event.in_run} | {rule.event for rule in contract.rules}
+    subjects |= {name for pairing in contract.pairings for name in (pairing.opens, pairing.closes)}
+    if contract.handshake is not None:
+        subjects.add(contract.handshake.welcome)
+    if not subjects:
+        subjects = {event.name for event in contract.events if event.side is Side.SERVER}
+    return frozenset(subjects - {event.name for event in contract.events if event.is_error or event.ambient})
 
 
 class _Conversation:

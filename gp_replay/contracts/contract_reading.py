@@ -48,7 +48,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import NoReturn, TypeVar
 
 from gp_replay.contracts.contract import (
     Contract,
@@ -65,17 +64,15 @@ from gp_replay.contracts.contract import (
 )
 from gp_replay.contracts.findings import Level
 from gp_replay.contracts.limits import OPENED, RUN
+from gp_replay.contracts.tables import LEVELS, Table
 from gp_replay.core.model import Side
 from gp_replay.errors import UsageError
 
 __all__ = ["contract_from"]
 
-T = TypeVar("T")
-
 _CONNECTION = "connection"
 _FLAT = "flat"
 _SIDES = {"server": Side.SERVER, "client": Side.CLIENT}
-_LEVELS = {level.value: level for level in Level}
 
 
 def contract_from(plain: Mapping[str, object], *, source: str) -> Contract:
@@ -88,81 +85,7 @@ def contract_from(plain: Mapping[str, object], *, source: str) -> Contract:
     Raises:
         UsageError: an unknown key, a wrong type, a name that stands for nothing, or a contract that can never hold.
     """
-    return _Reading(source).contract(_Table(plain, source))
-
-
-class _Table:
-    """One table of the file: gives its members by type, and says which are unknown."""
-
-    def __init__(self, plain: object, where: str) -> None:
-        if not isinstance(plain, Mapping):
-            raise UsageError(f"{where} is no table", hint=f"write it as [{where.rpartition(': ')[2]}]")
-        self._plain = {str(key): value for key, value in plain.items()}
-        self.where = where
-
-    def only(self, *known: str) -> None:
-        for name in self._plain:
-            if name not in known:
-                self.wrong(name, "is not known", hint=f"known are {', '.join(known)}")
-
-    def wrong(self, name: str, problem: str, *, hint: str) -> NoReturn:
-        raise UsageError(f"{self.at(name)} {problem}", hint=hint)
-
-    def at(self, name: str) -> str:
-        return f"{self.where}.{name}" if ": " in self.where else f"{self.where}: {name}"
-
-    def has(self, name: str) -> bool:
-        return name in self._plain
-
-    def names(self) -> list[str]:
-        return list(self._plain)
-
-    def _get(self, name: str, kind: type[T], default: T | None, what: str) -> T:
-        value = self._plain.get(name, default)
-        if value is None:
-            self.wrong(name, "is missing", hint=f"it is {what}")
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            self.wrong(name, f"is {value!r}", hint=f"it is {what}")
-        return value
-
-    def text(self, name: str, default: str | None = None) -> str:
-        return self._get(name, str, default, "a string")
-
-    def flag(self, name: str) -> bool:
-        return self._get(name, bool, False, "true or false")
-
-    def count(self, name: str, default: int) -> int:
-        value = self._get(name, int, default, "a whole number, 0 or more")
-        if value < 0:
-            self.wrong(name, f"is {value}", hint="it is a whole number, 0 or more")
-        return value
-
-    def seconds(self, name: str) -> float:
-        value = self._plain.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-            self.wrong(name, "is missing" if value is None else f"is {value!r}", hint="seconds, 0 or more")
-        return float(value)
-
-    def texts(self, name: str, default: tuple[str, ...] | None = ()) -> tuple[str, ...]:
-        value: object = self._plain.get(name, list(default) if default is not None else None)
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            self.wrong(name, "is missing" if value is None else f"is {value!r}", hint="it is a list of strings")
-        return tuple(value)
-
-    def level(self, name: str, default: Level) -> Level:
-        text = self.text(name, default.value)
-        if text not in _LEVELS:
-            self.wrong(name, f"is {text!r}", hint="it is error, warning or note")
-        return _LEVELS[text]
-
-    def table(self, name: str) -> _Table:
-        return _Table(self._plain.get(name, {}), self.at(name))
-
-    def tables(self, name: str) -> list[_Table]:
-        value = self._plain.get(name, [])
-        if not isinstance(value, list):
-            self.wrong(name, "is no list of tables", hint=f"write each as [[{name}]]")
-        return [_Table(item, f"{self.at(name)}[{number}]") for number, item in enumerate(value)]
+    return _Reading(source).contract(Table(plain, source))
 
 
 class _Reading:
@@ -173,13 +96,14 @@ class _Reading:
         self._fields: dict[str, Field] = {}
         self._events: dict[str, EventType] = {}
 
-    def contract(self, table: _Table) -> Contract:
+    def contract(self, table: Table) -> Contract:
         table.only(
             *("name", "title", "type", "envelopes", "fields", "events", "rules", "pairings", "run", "limits"),
             *("handshake", "isolation", "overwritten", "shapes"),
         )
+        name = table.text("name")
         fields = table.table("fields")
-        self._fields = {name: self._field(name, fields.text(name), fields, name) for name in fields.names()}
+        self._fields = {key: self._field(key, fields.text(key), fields, key) for key in fields.names()}
         self._read_events(table.table("events"))
         rules = tuple(self._rule(each) for each in table.tables("rules"))
         _hold(rules, self._source)
@@ -189,17 +113,17 @@ class _Reading:
         shapes.only("envelope", "alias")
         overwritten.only("signs")
         return Contract(
-            name=table.text("name"),
+            name=name,
             title=table.text("title", ""),
             type_names=tuple(table.text("type", "type").split("|")),
             envelopes=tuple(
-                () if name == _FLAT else tuple(name.split(".")) for name in table.texts("envelopes", (_FLAT,))
+                () if place == _FLAT else tuple(place.split(".")) for place in table.texts("envelopes", (_FLAT,))
             ),
             fields=self._fields,
             events=tuple(self._events.values()),
             rules=rules,
             pairings=tuple(self._pairing(each) for each in table.tables("pairings")),
-            limits=tuple(self._limit(name, limits.table(name), runs) for name in limits.names()),
+            limits=tuple(self._limit(key, limits.table(key), runs) for key in limits.names()),
             runs=runs,
             handshake=self._handshake(table.table("handshake")) if table.has("handshake") else None,
             isolation=self._isolation(table.table("isolation")) if table.has("isolation") else None,
@@ -208,7 +132,7 @@ class _Reading:
             alias_level=shapes.level("alias", Level.WARNING),
         )
 
-    def _read_events(self, table: _Table) -> None:
+    def _read_events(self, table: Table) -> None:
         if not table.names():
             raise UsageError(f"{self._source}: there are no events", hint="add at least one, as [events.NAME]")
         taken: dict[tuple[Side, str], str] = {}
@@ -219,14 +143,14 @@ class _Reading:
                 if other != name:
                     table.wrong(name, f"has type {kind!r}, which is {other}'s", hint="a type means one event")
 
-    def _event(self, name: str, table: _Table) -> EventType:
-        table.only("types", "from", "in_run", "ambient", "is_error", *_LEVELS, "optional")
+    def _event(self, name: str, table: Table) -> EventType:
+        table.only("types", "from", "in_run", "ambient", "is_error", *LEVELS, "optional")
         side = table.text("from", "server")
         if side not in _SIDES:
             table.wrong("from", f"is {side!r}", hint="it is server or client")
         wanted = [
-            self._wanted(text, table, key, _LEVELS.get(key))
-            for key in (*_LEVELS, "optional")
+            self._wanted(text, table, key, LEVELS.get(key))
+            for key in (*LEVELS, "optional")
             for text in table.texts(key)
         ]
         return EventType(
@@ -239,7 +163,7 @@ class _Reading:
             is_error=table.flag("is_error"),
         )
 
-    def _wanted(self, text: str, table: _Table, key: str, level: Level | None) -> Wanted:
+    def _wanted(self, text: str, table: Table, key: str, level: Level | None) -> Wanted:
         places, _, excuses = text.partition(" unless ")
         return Wanted(
             field=self._field(places, places, table, key),
@@ -247,10 +171,10 @@ class _Reading:
             unless=_paths(excuses, table, key) if excuses else (),
         )
 
-    def _field(self, name: str, places: str, table: _Table, key: str) -> Field:
+    def _field(self, name: str, places: str, table: Table, key: str) -> Field:
         return Field(name=name, paths=_paths(places, table, key))
 
-    def _known_field(self, table: _Table, key: str) -> Field:
+    def _known_field(self, table: Table, key: str) -> Field:
         name = table.text(key)
         if name not in self._fields:
             table.wrong(
@@ -258,20 +182,20 @@ class _Reading:
             )
         return self._fields[name]
 
-    def _known_event(self, table: _Table, key: str) -> str:
+    def _known_event(self, table: Table, key: str) -> str:
         return self._known(table.text(key), table, key)
 
-    def _known_events(self, table: _Table, key: str) -> tuple[str, ...]:
+    def _known_events(self, table: Table, key: str) -> tuple[str, ...]:
         return tuple(self._known(name, table, key) for name in table.texts(key))
 
-    def _known(self, name: str, table: _Table, key: str) -> str:
+    def _known(self, name: str, table: Table, key: str) -> str:
         if name not in self._events:
             table.wrong(
                 key, f"names the unknown event {name!r}", hint=f"add [events.{name}], or name {_some(self._events)}"
             )
         return name
 
-    def _rule(self, table: _Table) -> Rule:
+    def _rule(self, table: Table) -> Rule:
         table.only("event", "per", "first", "last", "around", "at_least", "at_most", "after", "before", "level")
         per = table.text("per", _CONNECTION)
         if per != _CONNECTION and per not in self._fields:
@@ -299,7 +223,7 @@ class _Reading:
             )
         return rule
 
-    def _pairing(self, table: _Table) -> Pairing:
+    def _pairing(self, table: Table) -> Pairing:
         table.only("opens", "closes", "key", "name", "level")
         opens, closes = self._known_event(table, "opens"), self._known_event(table, "closes")
         if opens == closes:
@@ -312,7 +236,7 @@ class _Reading:
             level=table.level("level", Level.ERROR),
         )
 
-    def _runs(self, table: _Table) -> Runs:
+    def _runs(self, table: Table) -> Runs:
         table.only("key", "by", "opens", "closes", "fails", "asks", "same", "once_by")
         same = table.texts("same")
         for name in same:
@@ -333,13 +257,13 @@ class _Reading:
             once_by=tuple(tuple(text.split(".")) for text in table.texts("once_by")),
         )
 
-    def _check_runs(self, table: _Table, runs: Runs | None) -> None:
+    def _check_runs(self, table: Table, runs: Runs | None) -> None:
         in_run = [name for name, event in self._events.items() if event.in_run]
         if runs is None and (in_run or table.tables("pairings")):
             what = f"events.{in_run[0]}.in_run" if in_run else "pairings"
             table.wrong(what, "needs a run", hint="add [run] with key, by, opens and closes")
 
-    def _limit(self, name: str, table: _Table, runs: Runs | None) -> Limit:
+    def _limit(self, name: str, table: Table, runs: Runs | None) -> Limit:
         table.only("start", "end", "seconds", "level")
         start, end = table.text("start", ""), table.text("end")
         for key, value, others in (("start", start, ("", OPENED, RUN)), ("end", end, (RUN,))):
@@ -353,9 +277,9 @@ class _Reading:
         level = table.level("level", Level.ERROR)
         return Limit(name=name, start=start, end=end, max_us=round(seconds * 1_000_000), level=level)
 
-    def _handshake(self, table: _Table) -> Handshake:
-        table.only("welcome", "probes", "connection", *_LEVELS, "phrases")
-        wanted = [self._wanted(text, table, key, level) for key, level in _LEVELS.items() for text in table.texts(key)]
+    def _handshake(self, table: Table) -> Handshake:
+        table.only("welcome", "probes", "connection", *LEVELS, "phrases")
+        wanted = [self._wanted(text, table, key, level) for key, level in LEVELS.items() for text in table.texts(key)]
         return Handshake(
             welcome=self._known_event(table, "welcome"),
             probes=frozenset(self._known_events(table, "probes")),
@@ -364,7 +288,7 @@ class _Reading:
             phrases=tuple(phrase.lower() for phrase in table.texts("phrases")),
         )
 
-    def _isolation(self, table: _Table) -> Isolation:
+    def _isolation(self, table: Table) -> Isolation:
         table.only("owner", "own", "common", "marker_characters")
         own, common = frozenset(table.texts("own")), frozenset(table.texts("common"))
         if own & common:
@@ -410,7 +334,7 @@ def _hold(rules: Iterable[Rule], source: str) -> None:
                 )
 
 
-def _paths(text: str, table: _Table, key: str) -> tuple[Path, ...]:
+def _paths(text: str, table: Table, key: str) -> tuple[Path, ...]:
     paths = tuple(tuple(place.split(".")) for place in text.split("|"))
     if any(not name or name != name.strip() for path in paths for name in path):
         table.wrong(

@@ -47,7 +47,7 @@ class HandshakeCheck:
         self._offered: tuple[str, ...] = ()
         self._accepted: Said | None = None
         self._connection: str | None = None
-        self._told_connection = False
+        self._told: set[str] = set()
         self._early: list[Heard] = []
         self._said_to_server = False
         self._exchanges = 0
@@ -154,13 +154,14 @@ class HandshakeCheck:
         if self.welcomed:
             self._said_to_server = True
             return
-        notes.find(
-            heard.said,
-            "HS-2",
-            expected=f"{self._rules.welcome} before the first client message",
-            came=heard.name or heard.kind or heard.said.kind,
-            fix=f"let the client wait for {self._rules.welcome}",
-        )
+        if self._is_first("HS-2"):
+            notes.find(
+                heard.said,
+                "HS-2",
+                expected=f"{self._rules.welcome} before the first client message",
+                came=heard.name or heard.kind or heard.said.kind,
+                fix=f"let the client wait for {self._rules.welcome}",
+            )
         if len(self._early) < _MAX_EARLY:
             self._early.append(heard)
 
@@ -179,13 +180,21 @@ class HandshakeCheck:
                 missing_field(heard, wanted, notes, rule="HS-8", level=wanted.level)
 
     def _too_early(self, heard: Heard, notes: Notes) -> None:
-        notes.find(
-            heard.said,
-            "HS-3",
-            expected=f"{self._rules.welcome} first",
-            came=heard.name or heard.kind or heard.said.kind,
-            fix=f"send {self._rules.welcome} before the connection is handed to whoever sends events",
-        )
+        if self._is_first("HS-3"):
+            notes.find(
+                heard.said,
+                "HS-3",
+                expected=f"{self._rules.welcome} first",
+                came=heard.name or heard.kind or heard.said.kind,
+                fix=f"send {self._rules.welcome} before the connection is handed to whoever sends events",
+            )
+
+    def _is_first(self, rule: str) -> bool:
+        """Whether this is the first finding of its rule: what goes on and on is said once."""
+        if rule in self._told:
+            return False
+        self._told.add(rule)
+        return True
 
     def _read_error(self, said: Said, text: str, notes: Notes) -> None:
         lower = text.lower()
@@ -205,8 +214,7 @@ class HandshakeCheck:
             return
         if self._connection is None:
             self._connection = value
-        elif value != self._connection and not self._told_connection:
-            self._told_connection = True
+        elif value != self._connection and self._is_first("HS-5"):
             notes.find(
                 heard.said,
                 "HS-5",

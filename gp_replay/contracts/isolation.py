@@ -8,20 +8,19 @@ connection they are heard first. Welcomes are asked for shared ids only; ambient
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gp_replay.contracts.contract import Isolation
 from gp_replay.contracts.findings import Level, Notes
+from gp_replay.contracts.markers import Markers
 from gp_replay.contracts.recognising import Heard, text_of
-from gp_replay.core.shapes import ids_in
+from gp_replay.core.shapes import embedded_ids, ids_in, is_id
 
 __all__ = ["IsolationCheck", "Owner"]
 
 _MAX_IDS = 100_000
-_MAX_MARKERS = 256
 _MAX_TOLD = 1_000
 _MAX_MEMBERS = 400
 _MAX_DEPTH = 8
@@ -41,13 +40,11 @@ class Owner:
         name: the first that was heard.
         names: all of them.
         prefixes: what masked names begin with.
-        markers: texts that only this owner's client sent, as bytes they may be spelled in, with the text.
     """
 
     name: str
     names: set[str] = field(default_factory=set)
     prefixes: set[str] = field(default_factory=set)
-    markers: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
 
     def is_called(self, value: str) -> bool:
         """Whether a user's id, perhaps masked, is this one's."""
@@ -79,6 +76,7 @@ class IsolationCheck:
         self._owners: list[Owner] = []
         self._holders: dict[str, Owner] = {}
         self._told: set[tuple[str, str, str]] = set()
+        self._markers = Markers()
 
     def owner(self, name: str) -> Owner:
         """Who is called this; a new one if nobody is."""
@@ -114,7 +112,7 @@ class IsolationCheck:
             if value not in self._holders:
                 self._hold(value, owner)
         for text in _texts(heard.said.message, self._rules.marker_characters):
-            self._mark(text, owner)
+            self._markers.add(text, owner)
 
     def server(self, heard: Heard, owner: Owner, notes: Notes, *, asked: bool) -> None:
         """Takes what the owner's connection heard.
@@ -152,16 +150,12 @@ class IsolationCheck:
 
     def _ids(self, heard: Heard) -> Iterator[tuple[str, str]]:
         """Ids of a message with the name of their member: those called so, and values of an id's shape."""
-        seen: set[str] = set()
         for name, value in _members(heard.said.message):
-            if _is_id_name(name):
-                seen.add(value)
-                if name not in self._rules.common:
-                    yield name, value
-        for raw in ids_in(heard.said.raw):
-            value = raw.decode("ascii")
-            if value not in seen:
-                yield _SHAPED, value
+            if not _is_id_name(name):
+                for shaped in _shaped(value):
+                    yield _SHAPED, shaped
+            elif name not in self._rules.common:
+                yield name, value
 
     def _hold(self, value: str, owner: Owner) -> None:
         if len(self._holders) >= _MAX_IDS:
@@ -193,6 +187,9 @@ class IsolationCheck:
             )
 
     def _nothing_own(self, heard: Heard, ids: list[tuple[str, str]], owner: Owner, notes: Notes) -> None:
+        # What follows with one of these ids is the same mistake.
+        if any([self._is_told("own", value, owner) for _, value in ids]):
+            return
         named = ", ".join(f"{name} {value}" for name, value in ids[:4])
         notes.find(
             heard.said,
@@ -210,37 +207,32 @@ class IsolationCheck:
         self._told.add(key)
         return False
 
-    def _mark(self, text: str, owner: Owner) -> None:
-        for other in self._owners:
-            if other is owner:
-                continue
-            # What both said is nobody's, and what is part of what another said is not only this one's.
-            common = [marker for marker in other.markers if marker in text]
-            if any(text in marker for marker in other.markers):
-                common.append(text)
-            for marker in common:
-                other.markers.pop(marker, None)
-            if text in common:
-                return
-        if len(owner.markers) >= _MAX_MARKERS:
-            del owner.markers[next(iter(owner.markers))]
-        owner.markers[text] = _spellings(text)
-
     def _foreign_text(self, heard: Heard, owner: Owner, notes: Notes) -> None:
-        raw = heard.said.raw
-        for other in self._owners:
-            if other is owner:
-                continue
-            for marker, spellings in other.markers.items():
-                if any(spelling in raw for spelling in spellings) and not self._is_told("text", marker, owner):
-                    notes.find(
-                        heard.said,
-                        "isolation.foreign_text",
-                        level=Level.WARNING if _COMMON.fullmatch(marker) else Level.ERROR,
-                        expected=f"nothing that only {other.name} said",
-                        came=text_of(marker),
-                        fix="look for state that connections share: history, memory, a cache keyed without the user",
-                    )
+        if len(self._owners) < 2:
+            return
+        for text, other in self._markers.found_in(heard.said.raw, owner):
+            if isinstance(other, Owner) and not self._is_told("text", text, owner):
+                notes.find(
+                    heard.said,
+                    "isolation.foreign_text",
+                    level=Level.WARNING if _COMMON.fullmatch(text) else Level.ERROR,
+                    expected=f"nothing that only {other.name} said",
+                    came=text_of(text),
+                    fix="look for state that connections share: history, memory, a cache keyed without the user",
+                )
+
+
+def _shaped(text: str) -> Iterator[str]:
+    """Ids by their shape: the whole text, or those within it, in JSON too."""
+    if len(text) < 8:
+        return
+    if '"' in text:
+        yield from (raw.decode("ascii") for raw in ids_in(text.encode("utf-8", "replace")))
+    elif " " not in text:
+        if is_id(text):
+            yield text
+    elif "-" in text or "_" in text:
+        yield from (text[start:end] for start, end in embedded_ids(text))
 
 
 def _is_id_name(name: str) -> bool:
@@ -275,9 +267,3 @@ def _texts(message: object, least: int) -> Iterator[str]:
         for word in _WORD.findall(text) if " " in text else ():
             if len(word) >= least and any(letter.isdigit() for letter in word):
                 yield word
-
-
-def _spellings(text: str) -> tuple[bytes, ...]:
-    """How a text may stand in JSON."""
-    spelled = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    return tuple(sorted(one.encode("utf-8", "replace") for one in spelled))

@@ -144,14 +144,13 @@ class RunBook:
         run = _Run(
             id=run_id,
             first=said,
-            opener=heard.text(self._rules.by) if heard.name == self._rules.opens else None,
+            opener=None,
             scope=Scope(self._grammar),
             pairs=tuple(Pairs(pairing) for pairing in self._contract.pairings),
             last=said,
         )
         self._open[run_id] = run
-        if heard.name == self._rules.opens:
-            self._answered(said, notes)
+        self._answered(said, notes)
         return run
 
     def _answered(self, said: Said, notes: Notes) -> None:
@@ -197,7 +196,8 @@ class RunBook:
 
     def _agent_opens(self, run: _Run, heard: Heard, notes: Notes) -> None:
         agent = heard.text(self._rules.by)
-        if heard.said is run.first:
+        if heard.said is run.first or (run.scope.astray and run.opener is None):
+            run.opener = agent
             if agent is not None:
                 run.agents[agent] = heard.said
         elif agent is None or agent in run.agents:
