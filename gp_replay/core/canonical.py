@@ -204,8 +204,8 @@ def message_form(message: Message, *, role: str, path: str, rules: Rules) -> For
         raw = _plain(value, message.data, _LiteralWalk()) if literal else None
     else:
         plain["message"] = _raw(message.data)
-    if said is not None:
-        _blank_number(plain, said)
+    if said is not None and not _blank_number(plain, said):
+        said = None
     return _form(plain, rules.places(role, path), said, literal=(literal, {"message": raw}) if literal else None)
 
 
@@ -224,15 +224,19 @@ def _form(
     return Form(plain=plain, digest=blake2b(packed, digest_size=16).digest(), correlated=said)
 
 
-def _blank_number(plain: dict[str, Plain], said: Correlated) -> None:
+def _blank_number(plain: dict[str, Plain], said: Correlated) -> bool:
+    """Takes the number out of the form; False where the text around it is no JSON after all."""
     message = plain["message"]
-    if not said.at and isinstance(message, dict) and isinstance(message.get("prefix"), str):
+    if not said.at:
+        if not isinstance(message, dict) or not isinstance(message.get("prefix"), str):
+            return False
         message["prefix"] = str(message["prefix"]).removesuffix(said.number) + "<number>"
-    else:
-        for name in said.at[:-1]:
-            message = message[name]  # type: ignore[index,call-overload]
-        if message[said.at[-1]] != "<id>":  # type: ignore[index,call-overload]
-            message[said.at[-1]] = "<number>"  # type: ignore[index,call-overload]
+        return True
+    for name in said.at[:-1]:
+        message = message[name]  # type: ignore[index,call-overload]
+    if message[said.at[-1]] != "<id>":  # type: ignore[index,call-overload]
+        message[said.at[-1]] = "<number>"  # type: ignore[index,call-overload]
+    return True
 
 
 def _raw(data: bytes) -> str:

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gp_replay.core.canonical import message_form
 from gp_replay.core.correlation import correlated, with_number
+from gp_replay.core.model import Message, Opcode, Side
+from gp_replay.core.rules import Rules
 
 JUPYTER = {"header": {"msg_id": "m-1"}, "parent_header": {}, "content": {}, "channel": "shell"}
 
@@ -112,3 +115,8 @@ def test_whatever_the_parameters_hold_the_number_is_replaced_and_nothing_else(pa
 def test_whatever_stands_where_a_word_should_is_no_protocol(name: str, odd: object) -> None:
     assert correlated({name: odd}) is None or name == "id"
     correlated({"jsonrpc": "2.0", "id": 1, "type": "next", "payload": {}, "method": "x", name: odd})
+
+
+def test_a_text_that_only_begins_like_an_acknowledged_event_carries_no_number() -> None:
+    message = Message(at_us=0, stream=1, side=Side.CLIENT, opcode=Opcode.TEXT, data=b"420[")
+    assert message_form(message, role="x", path="/", rules=Rules()).correlated is None
