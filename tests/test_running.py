@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -82,6 +84,15 @@ def lives(tmp_path: Path) -> Iterator[Lives]:
     lives = Lives(tmp_path / "lives")
     yield lives
     lives.close()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        assert isinstance(port, int)
+        return port
 
 
 def environment(name: str, url: str, *lines: str) -> str:
@@ -347,6 +358,50 @@ def test_being_cancelled_ends_command_environment_and_ports(project: Project, li
 
     assert run(main())
     assert lives.all_ended()
+
+
+CONVERSE = """
+import asyncio, os
+from gp_replay.demo.client import converse
+seen = asyncio.run(converse(os.environ['GP_REPLAY_CHAT_URL'], token=os.environ['GP_REPLAY_CHAT_TOKEN_ALICE'], subprotocol=True))
+with open('said', 'w') as file: file.write(f"{os.environ['GP_REPLAY_SOURCE']} {len(seen.messages)} {seen.close_code}")
+"""
+MINT = "import time; from gp_replay.demo import tokens as t; print(t.make_token('alice', t.DEMO_SECRET, now=int(time.time())))"
+
+
+@pytest.mark.slow
+def test_the_same_suite_passes_against_a_real_agent_and_against_the_take_of_that_run(
+    project: Project, unused_port: int, lives: Lives
+) -> None:
+    """The agent is brought up for the run and asks a replayed LLM; afterwards the take alone is enough."""
+    program(
+        project.folder / "bin" / "up",
+        lives.line,
+        f"{sys.executable} -m gp_replay.demo.agent --listen 127.0.0.1:{unused_port} --llm $GP_REPLAY_LLM_URL &",
+    )
+    lines = (
+        'hosts.llm = "cassette"',
+        'probe.chat = "WS /ws"',
+        'up = "up"',
+        f"owners.alice = {{ command = {json.dumps([sys.executable, '-c', MINT])} }}",
+    )
+    project.settings(environment("docker", f"http://127.0.0.1:{unused_port}", *lines))
+    shipped = Path(gp_replay.__file__).parent / "demo" / "llm.gpr"
+    live = run(project.run(sys.executable, "-c", CONVERSE, around={"cassettes": [shipped]}), seconds=30)
+    assert (live.verdict, live.source) == (Verdict.PASSED, "docker"), live
+    assert lives.all_ended()
+    source, messages, close_code = project.heard.split()
+    assert (source, close_code) == ("docker", "1000")
+    by_role = {role.role: role for role in live.roles}
+    assert (by_role["chat"].source, by_role["llm"].source) == ("docker", "cassette")
+    assert by_role["chat"].consumed.connections == 1
+    assert by_role["chat"].consumed.messages > int(messages)  # the client's are counted too
+
+    around = {"cassettes": project.takes}
+    replayed = run(project.run(sys.executable, "-c", CONVERSE, no_docker=True, around=around))
+    assert (replayed.verdict, project.heard) == (Verdict.PASSED, f"cassette {messages} {close_code}"), replayed
+    consumed = {role.role: role.consumed for role in replayed.roles}
+    assert consumed["chat"] == by_role["chat"].consumed
 
 
 def test_programs_without_an_event_loop_can_run_a_suite(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
