@@ -76,7 +76,9 @@ class Pair:
                     line = self.lines[live]
                     if side is Side.CLIENT and not line.opened:
                         self._ask(live, line, event)
-                    elif isinstance(event, Message | Close | ResponseHead | End):
+                    elif isinstance(event, Message | Close | ResponseHead | End) or (
+                        isinstance(event, Piece) and side is Side.SERVER
+                    ):
                         if isinstance(event, ResponseHead) and event.status != 101 and event.status < 200:
                             continue
                         self._pass_on(other.receive(self.now_us, live, event), side.other)

@@ -230,3 +230,28 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(UsageError, match="ids 'new'"):
         api.drive(path, against="llm=http://x.test", ids="new", out=tmp_path / "t")
+
+
+def test_an_id_the_live_service_never_gave_stops_with_a_finding(tmp_path: Path) -> None:
+    path = tape(
+        tmp_path / "loop.gpr",
+        ask(1, "POST", "/threads", "{}", answer=[(5, json.dumps({"id": ONE}))], role="llm"),
+        ask(2, "GET", f"/threads/{ONE}", answer=[(5, "{}")], role="llm", at=50),
+    )
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+
+    async def main() -> api.Driven:
+        async with raw_server(script) as url:
+            return await driven(
+                api.drive(path, against=f"llm={url}", out=tmp_path / "take", timing="instant", log=print)
+            )
+
+    result = run(main())
+    assert result.exit_code == 1
+    assert [refusal.kind for refusal in result.missed] == ["unknown-id"]
+    assert ONE in result.missed[0].reason
+    assert "loop#1" in result.missed[0].reason

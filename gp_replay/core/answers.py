@@ -6,17 +6,20 @@ that kind; the strings at one path in consecutive events are one text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import orjson
 
 from gp_replay.core.secret_rules import NAMES, normal_name
-from gp_replay.core.shapes import is_id
+from gp_replay.core.shapes import shape_of
 from gp_replay.core.sse import EventStreamParser
 
 __all__ = ["Units", "answer_pairs", "secret_pairs", "texts_of", "units_of"]
 
 _MAX_DEPTH = 32
+_PACKETS = b"\x1e"
+_PACKET = re.compile(rb"(\d{1,3})(?:/[^,]{0,200},)?(?=[\[{])")
 _MIN_SECRET = 16
 _DISCRIMINATORS = ("type", "event", "object")
 
@@ -26,9 +29,12 @@ Units = Sequence[tuple[str, bytes]]
 
 
 def units_of(answer: bytes) -> Units:
-    """The JSON texts of a body: one, or those of an event stream."""
+    """The JSON texts of a body: one, those of an event stream, or those of engine.io packets."""
     if answer.lstrip()[:1] in (b"{", b"["):
         return [("", answer)]
+    packets = [found for packet in answer.split(_PACKETS) if (found := _PACKET.match(packet)) is not None]
+    if packets:
+        return [(found[1].decode("latin-1"), found.string[found.end() :]) for found in packets]
     return [(event.type.decode("latin-1"), event.data) for event in EventStreamParser().feed(answer)]
 
 
@@ -38,8 +44,13 @@ def answer_pairs(recorded: Units, live: Units) -> list[tuple[bytes, bytes]]:
     return [
         (old[site].encode(), new[site].encode())
         for site in old
-        if site in new and is_id(old[site]) and is_id(new[site])
+        if site in new and _is_id(old[site], site) and _is_id(new[site], site)
     ]
+
+
+def _is_id(text: str, site: tuple[object, ...]) -> bool:
+    name = next((step for step in reversed(site) if isinstance(step, str)), "")
+    return shape_of(text, name) == "id"
 
 
 def secret_pairs(recorded: Units, live: Units) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ __all__ = [
     "stall",
     "taken",
     "unanswered",
+    "unknown_id",
 ]
 
 _COMPARED = 50
@@ -229,6 +230,17 @@ def stall(label: str, *, whose: str, patience_us: int) -> Refusal:
         close_code=4408,
         nearest=label,
         hint=f"the recorded {whose} said something here that this one does not",
+    )
+
+
+def unknown_id(label: str, found: str, given_by: str) -> Refusal:
+    """A request of ours would say an id that the live server has never given."""
+    return Refusal(
+        kind="unknown-id",
+        reason=f"{label} says {found}, which the recorded server gave in {given_by}; the live one gave none for it",
+        close_code=4404,
+        nearest=label,
+        hint=f"see what the live service answered where {given_by} was recorded",
     )
 
 

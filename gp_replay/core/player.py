@@ -30,6 +30,7 @@ from gp_replay.core.authority import OwnAddress
 from gp_replay.core.canonical import path_of
 from gp_replay.core.choosing import Choice, Chooser
 from gp_replay.core.copies import Copies
+from gp_replay.core.defining import Defining
 from gp_replay.core.explain import Request
 from gp_replay.core.hearing import Hearing
 from gp_replay.core.matching import Refusal
@@ -75,6 +76,7 @@ class Player:
         self._served: dict[int, bool] = {}
         self._missed: list[Refusal] = []
         self._behind: dict[int, list[Playing]] = {}
+        self._defining = Defining(self._chooser.ours)
         self._openings = Openings(self._chooser.recorded, self._chooser.ours)
 
     @property
@@ -430,6 +432,10 @@ class Player:
         if script.entry.protocol is Protocol.HTTP:
             candidate.script = self._speaker.answer(candidate, address=None)
         self._playing[live] = playing
+        unknown = self._defining.missing(recorded, bindings)
+        if unknown is not None:
+            refusal = explain.unknown_id(recorded.label, *unknown)
+            return [Open(live=live, script=candidate.script), *self._refuse(playing, refusal)]
         return [Open(live=live, script=candidate.script), *self._advance(playing, now_us)]
 
     def _refuse(self, playing: Playing, refusal: Refusal) -> list[Action]:

@@ -102,3 +102,8 @@ def test_what_is_no_json_or_nests_too_deeply_is_passed_over() -> None:
     units = [("", b"{broken"), ("", deep), ("", b'{"a":"kept"}')]
     assert list(texts_of(units).values()) == ["kept"]
     assert answer_pairs(units, units) == []
+
+
+def test_engine_io_packets_are_texts_of_their_own() -> None:
+    body = b'42["welcome",{"session_id":"a"}]\x1e40{"sid":"b"}\x1e2'
+    assert units_of(body) == [("42", b'["welcome",{"session_id":"a"}]'), ("40", b'{"sid":"b"}')]
