@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from gp_replay.runs.environment import Environment, RunSettings, Token, deprecat
 from gp_replay.settings import project_settings
 
 __all__ = ["fetch_tokens", "load_run_settings", "refuse_deprecated_upstreams"]
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 def load_run_settings(folder: Path) -> RunSettings:
@@ -51,8 +54,8 @@ async def fetch_tokens(environment: Environment, variables: Mapping[str, str]) -
         variables: of this process.
 
     Raises:
-        UsageError: a variable is not set, or there is no such command.
-        CouldNotCheck: a command fails, says nothing, or takes too long.
+        UsageError: a variable is not set, a value is no token, or there is no such command.
+        CouldNotCheck: a command fails, prints no token, or takes too long.
     """
     wanted: dict[str | None, Token] = dict(environment.owners.items())
     if environment.token is not None:
@@ -61,21 +64,28 @@ async def fetch_tokens(environment: Environment, variables: Mapping[str, str]) -
 
 
 async def _fetch(token: Token, environment: Environment, variables: Mapping[str, str]) -> str:
-    if token.value:
-        return token.value
-    if token.variable:
-        if not variables.get(token.variable):
-            raise UsageError(f"{token.where}: the variable {token.variable} is not set")
-        return variables[token.variable]
+    if token.command:
+        return await _mint(token, seconds=environment.deadlines.token)
+    if token.variable and not variables.get(token.variable):
+        raise UsageError(f"{token.where}: the variable {token.variable} is not set")
+    # A variable may have been read from a file, line end included.
+    text = token.value or variables[token.variable].strip()
+    if not _TOKEN.fullmatch(text):
+        raise UsageError(f"{token.where} is not one word that a header can carry")
+    return text
+
+
+async def _mint(token: Token, *, seconds: float) -> str:
     try:
-        ended = await run_bounded(token.command, seconds=environment.deadlines.token)
+        ended = await run_bounded(token.command, seconds=seconds)
     except UsageError as error:
         raise UsageError(f"{token.where}: {error}") from error
     # What a command said may be a credential, so it is not quoted.
     if ended.code is None:
-        raise CouldNotCheck(f"{token.where}: {token.command[0]} took more than {environment.deadlines.token:g} s")
-    words = ended.stdout.decode("utf-8", "replace").split()
-    if ended.code or len(words) != 1:
-        what = f"exited with {ended.code}" if ended.code else f"printed {len(words)} words, not one"
-        raise CouldNotCheck(f"{token.where}: {token.command[0]} {what}")
-    return words[0]
+        raise CouldNotCheck(f"{token.where}: {token.command[0]} took more than {seconds:g} s")
+    if ended.code:
+        raise CouldNotCheck(f"{token.where}: {token.command[0]} exited with {ended.code}")
+    text = ended.stdout.decode("utf-8", "replace").strip()
+    if not _TOKEN.fullmatch(text):
+        raise CouldNotCheck(f"{token.where}: {token.command[0]} did not print one word that a header can carry")
+    return text

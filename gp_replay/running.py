@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -174,6 +175,8 @@ class _Suite:
                 variables=self._variables(),
                 keep_output=False,
                 stdout_to=self._around.stdout_to,
+                # As Ctrl-C does in a terminal: a test runner then says what it was doing. A shell may miss the first.
+                signals=(signal.SIGINT, signal.SIGTERM),
             )
             self._command_exit = ended.code
             if ended.code is None:

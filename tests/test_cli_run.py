@@ -145,7 +145,7 @@ def test_falling_back_is_bold_on_a_terminal_and_no_color_is_kept() -> None:
 def test_a_signal_ends_everything_and_the_report_says_so(number: int, lives: Lives, project: Path) -> None:
     arguments: list[Any] = [sys.executable, "-m", "gp_replay", "run", "--no-docker", "--json", "--"]
     process = subprocess.Popen(
-        [*arguments, "sh", "-c", f"{lives.line}; echo there; sleep 1000 & sleep 1000"],
+        [*arguments, "sh", "-c", f"trap 'exit 1' INT TERM; {lives.line}; sleep 1000 & echo there; wait"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

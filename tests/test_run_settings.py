@@ -36,8 +36,8 @@ def test_malformed_settings_name_the_file_and_the_key(tmp_path: Path) -> None:
 
 def test_tokens_are_values_variables_and_what_commands_print(tmp_path: Path) -> None:
     lines = 'token = "v"\nowners.a = "$A"\nowners.b = { command = "echo minted" }'
-    tokens = run(fetch_tokens(environment(tmp_path, lines), {"A": "from a"}))
-    assert tokens == {None: "v", "a": "from a", "b": "minted"}
+    tokens = run(fetch_tokens(environment(tmp_path, lines), {"A": "from-a\n"}))
+    assert tokens == {None: "v", "a": "from-a", "b": "minted"}
     assert run(fetch_tokens(environment(tmp_path, ""), {})) == {}
 
 
@@ -45,10 +45,12 @@ def test_tokens_are_values_variables_and_what_commands_print(tmp_path: Path) -> 
     ("token", "error", "words"),
     [
         ('"$NONE"', UsageError, r"environments\.staging\.token: the variable NONE is not set"),
+        ('"two words"', UsageError, r"environments\.staging\.token is not one word that a header can carry"),
+        ('"a\\r\\nX: secret"', UsageError, r"environments\.staging\.token is not one word"),
         ('{ command = "no-such-program" }', UsageError, r"environments\.staging\.token: cannot run 'no-such-program'"),
         ('{ command = "false" }', CouldNotCheck, r"environments\.staging\.token: false exited with 1"),
-        ('{ command = "true" }', CouldNotCheck, "printed 0 words, not one"),
-        ('{ command = "echo my secret" }', CouldNotCheck, "printed 2 words, not one"),
+        ('{ command = "true" }', CouldNotCheck, "true did not print one word"),
+        ('{ command = "echo my secret" }', CouldNotCheck, "echo did not print one word"),
         ('{ command = "sleep 1000" }\ndeadlines.token = 0.05', CouldNotCheck, r"sleep took more than 0\.05 s"),
     ],
 )

@@ -349,7 +349,7 @@ def test_being_cancelled_ends_command_environment_and_ports(project: Project, li
         project.docker("echo 27")
         async with raw_server(answering(OK)) as url:
             project.settings(environment("docker", url))
-            task = asyncio.ensure_future(project.run("sh", "-c", f"{lives.line}; sleep 1000 & sleep 1000"))
+            task = asyncio.ensure_future(project.run("sh", "-c", f"trap 'exit 1' INT; {lives.line}; sleep 1000 & wait"))
             await lives.begun()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -4,7 +4,7 @@
 
     started ──► ended by itself ──────────► what is left of its group is killed (or left, where it was to start it)
        │
-       └──► deadline, or we are cancelled ─► SIGTERM to the group, a grace, SIGKILL to the group
+       └──► deadline, or we are cancelled ─► polite signals to the group, a grace, SIGKILL to the group
 
 Output goes to a file and not through a pipe: a process that the command left behind would keep a pipe open.
 """
@@ -59,6 +59,7 @@ async def run_bounded(
     stdout_to: int | None = None,
     leave_running: bool = False,
     grace_seconds: float = _GRACE_SECONDS,
+    signals: Sequence[int] = (signal.SIGTERM,),
 ) -> Ended:
     """Runs a command for at most ``seconds``.
 
@@ -69,7 +70,8 @@ async def run_bounded(
         keep_output: what it says is kept and stdin is empty; else it has our standard streams.
         stdout_to: a file descriptor for its stdout, where output is not kept.
         leave_running: what it left running when it ended by itself stays.
-        grace_seconds: between SIGTERM and SIGKILL; 0 kills at once.
+        grace_seconds: between the first of ``signals`` and SIGKILL; 0 kills at once.
+        signals: ask it to end, one after the other; the grace is divided among them.
 
     Raises:
         UsageError: there is no such program, or it cannot be run.
@@ -92,7 +94,7 @@ async def run_bounded(
             left = leave_running and code is not None and _alive(process.pid)
         finally:
             if not left:
-                await _end(process, grace_seconds)
+                await _end(process, grace_seconds, signals)
         return Ended(code=code, stdout=_tail(out), stderr=_tail(err), group=process.pid if left else 0)
 
 
@@ -115,11 +117,13 @@ async def _wait(process: asyncio.subprocess.Process, seconds: float) -> int | No
     return code if code >= 0 else 128 - code
 
 
-async def _end(process: asyncio.subprocess.Process, grace_seconds: float) -> None:
-    if process.returncode is None and grace_seconds:
-        _signal(process.pid, signal.SIGTERM)
+async def _end(process: asyncio.subprocess.Process, grace_seconds: float, signals: Sequence[int]) -> None:
+    for number in signals if grace_seconds else ():
+        if process.returncode is not None:
+            break
+        _signal(process.pid, number)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_seconds):
+            async with asyncio.timeout(grace_seconds / len(signals)):
                 await process.wait()
     _signal(process.pid, signal.SIGKILL)
     await process.wait()

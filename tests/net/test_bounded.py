@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,17 @@ def test_one_that_ignores_the_polite_signal_is_killed_after_the_grace(lives: Liv
     stubborn = shell("trap '' TERM", lives.line, "sleep 1000")
     assert run(run_bounded(stubborn, seconds=0.05, grace_seconds=0.05)).code is None
     assert lives.all_ended()
+
+
+@pytest.mark.slow
+def test_signals_ask_one_after_the_other() -> None:
+    async def main(*signals: int) -> Ended:
+        asks = shell("trap 'echo int' INT", "trap 'echo term; exit' TERM", "sleep 1000 & wait; wait; wait")
+        return await run_bounded(asks, seconds=0.05, signals=signals, grace_seconds=0.2)
+
+    assert run(main(signal.SIGTERM)).stdout == b"term\n"
+    assert run(main(signal.SIGINT, signal.SIGTERM)) == Ended(code=None, stdout=b"int\nterm\n")
+    assert run(main(signal.SIGINT)).stdout == b"int\n"
 
 
 def test_what_a_command_leaves_behind_ends_with_it_or_is_left_where_asked(lives: Lives) -> None:

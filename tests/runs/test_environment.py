@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gp_replay.errors import UsageError
 from gp_replay.runs.environment import Deadlines, HealthCheck, RunSettings, Token
@@ -125,3 +128,23 @@ def test_the_hint_for_a_deprecated_host_names_what_to_use() -> None:
     with pytest.raises(UsageError) as raised:
         read('[environments.docker]\nhosts.chat = "wss://api.staging.netrasystems.ai/ws"')
     assert raised.value.hint == "use api-staging.netrasystems.ai"
+
+
+WORDS = "environments staging hosts chat probe up token owners deadlines cassettes command deprecated_hosts http://a"
+words = st.sampled_from(
+    [*WORDS.split(), "http://a:99999", "cassette", "GET /x", "$A", "'", "", "a b", "http://[::1", "*"]
+)
+plain = st.recursive(
+    words | st.integers() | st.floats() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=12,
+)
+tables = st.dictionaries(words, plain, max_size=3)
+
+
+@given(tables, tables)
+def test_garbage_is_settings_or_one_usage_error(top: dict[str, object], inner: dict[str, object]) -> None:
+    hosts = {"hosts": {"chat": "http://a"}}
+    for garbage in (top, {"environments": {"staging": inner}}, {"environments": {"staging": {**inner, **hosts}}}):
+        with contextlib.suppress(UsageError):
+            RunSettings.from_plain(garbage, source="x")
