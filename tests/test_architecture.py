@@ -51,13 +51,13 @@ RANKS = {
 # A core module imports errors, and core modules of the layers above its own in this list.
 CORE_LAYERS = (
     "aligning json_strings model places plain pseudonym records rewriter secret_rules shapes sse timing",
-    "ambient answers authority coding copies correlation cuts deltas document_reading entries faults frames http1 id_index identity"
-    " index landmarks layouts migrations outages rebasing rules ruling secret_scan volatility",
+    "ambient answers authority coding copies correlation cuts deltas document_reading entries faults frames http1 id_index"
+    " identity index landmarks layouts migrations outages rebasing rules ruling secret_scan volatility",
     "bindings codec credentials document profile recorder redaction routing terms",
     "canonical",
     "matching script",
     "evidence explain faulting learning",
-    "acts openings playing render",
+    "acts defining openings playing render",
     "hearing injection speaking",
     "crowd",
     "choosing",
