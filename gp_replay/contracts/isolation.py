@@ -188,7 +188,8 @@ class IsolationCheck:
 
     def _nothing_own(self, heard: Heard, ids: list[tuple[str, str]], owner: Owner, notes: Notes) -> None:
         # What follows with one of these ids is the same mistake.
-        if any([self._is_told("own", value, owner) for _, value in ids]):
+        told = [self._is_told("own", value, owner) for _, value in ids]
+        if any(told):
             return
         named = ", ".join(f"{name} {value}" for name, value in ids[:4])
         notes.find(
