@@ -6,13 +6,17 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
-from conversations import CLIENT, GOLDEN, RUN, SERVER, WELCOME, check, findings, rules, spoken
+from conversations import CLIENT, GOLDEN, RUN, SERVER, WELCOME, Line, check, findings, rules, spoken
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gp_replay.contracts.checking import Checker
 from gp_replay.contracts.contract import Contract
 from gp_replay.contracts.contract_reading import contract_from
 from gp_replay.contracts.said import What, said_in
+from gp_replay.core.model import Side
 from gp_replay.store import CassetteFile
 
 CASSETTES = Path(__file__).resolve().parents[2] / "cassettes"
@@ -84,6 +88,48 @@ def test_a_replay_is_not_judged_by_its_pace() -> None:
         *("limit.connect", "limit.first_event", "limit.gap", "limit.run")
     ]
     assert findings([slow], timed=False) == []
+
+
+KINDS = [kind for event in GOLDEN.events for kind in event.types] + ["reasoning", "", None, 7]
+NAMES = [
+    "run_id",
+    "agent_name",
+    "agent",
+    "tool",
+    "execution_id",
+    "user_id",
+    "connection_id",
+    "data",
+    "payload",
+    "error",
+]
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=20) | st.sampled_from(["r1", "alice", "ali..."]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+MESSAGES = st.lists(
+    st.tuples(
+        st.integers(1, 2),
+        st.sampled_from([CLIENT, SERVER]),
+        st.sampled_from(KINDS),
+        st.dictionaries(st.sampled_from([*NAMES, "thread_id", "details", "results", "timestamp", "metadata"]), ODD),
+    ),
+    max_size=12,
+)
+
+
+@pytest.mark.slow
+@given(MESSAGES)
+def test_whatever_is_said_is_judged_and_every_finding_can_be_written(
+    messages: list[tuple[int, Side, object, dict[str, object]]],
+) -> None:
+    talks = {number: spoken(connection=number, owner=owner) for number, owner in ((1, "alice"), (2, None))}
+    for at_us, (number, side, kind, body) in enumerate(messages, start=3_000):
+        talks[number].lines.append(Line(at_us=at_us, side=side, body={"type": kind, **body}))
+    for found in findings(talks.values()):
+        assert orjson.dumps(found.plain())
+        assert all((found.rule, found.expected, found.came, found.fix))
 
 
 SHOP = """
