@@ -149,7 +149,9 @@ def test_a_refused_upgrade_has_a_body_and_the_connection_goes_on_with_http() -> 
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\xff\xff\xff\xff", b"\x83\x01x", frame(1, b"masked", mask=True), b"\xc1\x01x"], ids=repr
+    "garbage",
+    [b"\xff\xff\xff\xff", b"\x83\x01x", frame(1, b"masked", mask=True), b"\xc1\x01x"],
+    ids=["no opcode", "a reserved opcode", "a masked one", "an unknown extension"],
 )
 def test_what_is_no_frame_is_counted_and_never_kept(garbage: bytes) -> None:
     bench = Bench()
