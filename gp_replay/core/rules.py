@@ -33,50 +33,39 @@ _KEYS = frozenset({"at", "role", "path"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Volatile:
-    """One volatile place, and where it counts ("" is everywhere)."""
+class _Scoped:
+    """Where a rule counts: "" is everywhere, and ``*`` in a path stands for anything."""
 
-    at: Place
     role: str = ""
     path: str = ""
 
     def applies(self, role: str, path: str) -> bool:
         """Whether it counts for a request or connection of this role and path."""
-        return _applies(self.role, self.path, role, path)
+        if self.role and self.role != role:
+            return False
+        if "*" not in self.path:
+            return not self.path or self.path == path
+        pattern = "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", self.path))
+        return re.fullmatch(pattern, path, re.DOTALL) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Literal:
-    """One place that is never volatile, and where it counts ("" is everywhere)."""
+class Volatile(_Scoped):
+    """One volatile place, and where it counts."""
 
     at: Place
-    role: str = ""
-    path: str = ""
-
-    def applies(self, role: str, path: str) -> bool:
-        """Whether it counts for a request or connection of this role and path."""
-        return _applies(self.role, self.path, role, path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repeat:
-    """Requests that are answered again by their last recording ("" is everywhere)."""
+class Literal(_Scoped):
+    """One place that is never volatile, and where it counts."""
 
-    role: str = ""
-    path: str = ""
-
-    def applies(self, role: str, path: str) -> bool:
-        """Whether it counts for a request of this role and path."""
-        return _applies(self.role, self.path, role, path)
+    at: Place
 
 
-def _applies(only_role: str, only_path: str, role: str, path: str) -> bool:
-    if only_role and only_role != role:
-        return False
-    if "*" not in only_path:
-        return not only_path or only_path == path
-    pattern = "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", only_path))
-    return re.fullmatch(pattern, path, re.DOTALL) is not None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat(_Scoped):
+    """Requests that are answered again by their last recording, and where."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
