@@ -106,6 +106,7 @@ class Replay(Service):
             timing=str(self._terms.pace),
             served=settled.served,
             unfinished=settled.unfinished,
+            repeated=settled.repeated,
             missed=settled.missed,
             unplayed=settled.unplayed,
             faults=settled.faults,

@@ -179,3 +179,15 @@ def test_what_goes_live_from_a_namespace_counts_there(tmp_path: Path) -> None:
     assert replay.receipt.live == ()
     assert replay.receipt.source == "mixed"
     assert [item.kind for item in replay.receipt.missed] == ["namespace"]
+
+
+def test_what_was_answered_again_is_in_the_receipt(tmp_path: Path) -> None:
+    write(
+        tmp_path / "a.gpr",
+        cassette(ask(1, "GET", "/poll"), ask(2, "GET", "/poll", at=9), ask(3, "GET", "/once", at=20)),
+    )
+    with api.replay(tmp_path / "a.gpr", timing="instant", on_repeat="last") as replay:
+        for path in ["/poll"] * 5 + ["/once"] * 2:
+            urllib.request.urlopen(replay.url + path).close()
+    assert replay.receipt.plain()["repeated"] == {"a#2": 3, "a#3": 1}
+    assert "served 3, missed 0, unplayed 0, repeated 4" in replay.receipt.verdict

@@ -43,6 +43,7 @@ class Receipt:
         missed: refusals.
         unplayed: recordings nobody asked for.
         command_exit: of ``-- COMMAND``, or None.
+        repeated: recordings that answered again (polls, or as asked for), and how often.
         faults: text of each that happened, to which recording, and how often.
         wanted: texts of those that were to happen, in any namespace.
         notes: what clients said too early, where a fault held a message back.
@@ -60,6 +61,7 @@ class Receipt:
     missed: Sequence[Refusal]
     unplayed: Sequence[str]
     command_exit: int | None = None
+    repeated: Sequence[tuple[str, int]] = ()
     faults: Sequence[tuple[str, str, int]] = ()
     wanted: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -109,6 +111,8 @@ class Receipt:
         live = sum(len(item.live) for item in self._all)
         early = sum(len(item.unfinished) for item in self._all)
         counts = f"served {served}, missed {missed}, unplayed {len(self.never_asked)}"
+        if repeated := sum(times for item in self._all for _, times in item.repeated):
+            counts += f", repeated {repeated}"
         if faults := sum(times for item in self._all for _, _, times in item.faults):
             counts += f", faults {faults}"
         if live:
@@ -158,6 +162,7 @@ class Receipt:
             "exit_code": self.exit_code,
             "served": list(self.served),
             "unfinished": list(self.unfinished),
+            "repeated": dict(self.repeated),
             "missed": [item.plain() for item in self.missed],
             "faults": [{"fault": text, "recording": label, "times": times} for text, label, times in self.faults],
             "never_happened": list(self.never_happened),

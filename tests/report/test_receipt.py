@@ -29,6 +29,7 @@ MISS = Refusal(kind="no-match", reason="GET /", close_code=4404)
         (replace(FINE, missed=(MISS,)), 1, "missed 1"),
         (replace(FINE, served=(), missed=(MISS,)), 1, "served 0"),
         (replace(FINE, served=()), 4, "nothing was served"),
+        (replace(FINE, repeated=(("a#1", 2),)), 0, "unplayed 1, repeated 2"),
         (replace(FINE, unfinished=("a#1",)), 0, "1 left early"),
         (replace(FINE, served=(), faults=(("http=429", "a#1", 3),), wanted=["http=429"]), 0, "unplayed 1, faults 3"),
         (replace(FINE, wanted=["silence", "cut=1#2"]), 4, "; never happened: silence, cut=1#2"),
